@@ -1,0 +1,47 @@
+# Two commands set everything up and do something: `make compare` and `make test`.
+# Each makes .venv from the exact versions in constraints.txt; the second run of either starts at once.
+
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+STAMP := $(VENV)/.seqkit-
+PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt
+JOBS ?= 2
+
+.PHONY: compare test lint lock tutorials clean help
+
+help:  ## what there is
+	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*## /\t/'
+
+$(VENV)/bin/python:
+	@$(PYTHON) -c 'import sys; sys.exit(not (3, 11) <= sys.version_info[:2] <= (3, 13))' || \
+	  { echo "seqkit needs Python 3.11 to 3.13, but $(PYTHON) is $$($(PYTHON) --version); try: make PYTHON=python3.12 ..."; exit 1; }
+	@echo "making $(VENV)"
+	@$(PYTHON) -m venv $(VENV)
+
+$(STAMP)run: constraints.txt pyproject.toml | $(VENV)/bin/python
+	@echo "installing seqkit and its dependencies (once)"
+	@$(PIP) --editable '.[classical,parquet]'
+	@$(BIN)/python -m compileall -q seqkit
+	@touch $@
+
+$(STAMP)dev: $(STAMP)run
+	@echo "installing the test tools (once)"
+	@$(PIP) --editable '.[dev,distributed]'
+	@touch $@
+
+compare: $(STAMP)run  ## compare models on real datasets: a leaderboard, plots and out/report.html
+	@$(BIN)/seqkit compare airline lynx sunspots nile us_macro_gdp --out out
+
+test: $(STAMP)dev  ## the whole test suite, tutorials included
+	@$(BIN)/python -m pytest -n $(JOBS)
+
+lint: $(STAMP)dev  ## style and types
+	@$(BIN)/ruff check . && $(BIN)/ruff format --check . && $(BIN)/mypy
+
+lock:  ## renew constraints.txt from the ranges in pyproject.toml (needs uv)
+	uv pip compile pyproject.toml --all-extras --universal --python-version 3.11 --no-header --no-annotate \
+	  --constraint constraints.in --output-file constraints.txt
+
+clean:  ## forget the environment and everything made
+	rm -rf $(VENV) out build dist

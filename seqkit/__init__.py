@@ -1,0 +1,71 @@
+"""seqkit: one interface from a pandas series to a compared forecast, over every family of sequence models."""
+
+from __future__ import annotations
+
+import importlib
+from typing import TYPE_CHECKING, Any
+
+__version__ = "0.1.0"
+
+_PUBLIC = {
+    "base": ["clone", "ConvergenceWarning", "NotFittedError"],
+    "persistence": ["load"],
+    "forecast": ["Forecast"],
+    "data": ["Sequences", "Vocabulary", "calendar_features", "fourier"],
+    "data.scaling": ["BoxCox", "Chain", "Difference", "Identity", "Log", "MeanAbs", "SeasonalDifference", "Standard"],
+    "distributions": [
+        "Empirical", "JointNormal", "Mixture", "NegativeBinomial", "Normal", "Poisson", "Quantiles", "StudentT",
+    ],
+    "models.ar": ["AR"],
+    "models.var": ["VAR"],
+    "models.baselines": ["Drift", "Mean", "Naive", "Naive2", "SeasonalNaive"],
+    "models.theta": ["Theta"],
+    "models.ets": ["ETS"],
+    "models.auto_arima": ["AutoARIMA"],
+    "models.conformal": ["Conformal"],
+    "evaluation": [
+        "BlockedKFold", "Comparison", "HoldOut", "RollingOrigin", "backtest", "compare", "cross_validate",
+    ],
+}  # fmt: skip
+_ROOMS = ["data", "datasets", "distributions", "evaluation", "kernels", "models", "plotting"]
+_HOME = {name: module for module, names in _PUBLIC.items() for name in names}
+
+if TYPE_CHECKING:
+    from seqkit.base import ConvergenceWarning, NotFittedError, clone
+    from seqkit.data import Sequences, Vocabulary, calendar_features, fourier
+    from seqkit.data.scaling import (
+        BoxCox, Chain, Difference, Identity, Log, MeanAbs, SeasonalDifference, Standard,
+    )  # fmt: skip
+    from seqkit.distributions import (
+        Empirical, JointNormal, Mixture, NegativeBinomial, Normal, Poisson, Quantiles, StudentT,
+    )  # fmt: skip
+    from seqkit.evaluation import (
+        BlockedKFold, Comparison, HoldOut, RollingOrigin, backtest, compare, cross_validate,
+    )  # fmt: skip
+    from seqkit.forecast import Forecast
+    from seqkit.models.ar import AR
+    from seqkit.models.auto_arima import AutoARIMA
+    from seqkit.models.baselines import Drift, Mean, Naive, Naive2, SeasonalNaive
+    from seqkit.models.conformal import Conformal
+    from seqkit.models.ets import ETS
+    from seqkit.models.theta import Theta
+    from seqkit.models.var import VAR
+    from seqkit.persistence import load
+
+__all__ = ["__version__", *_HOME, *_ROOMS]
+
+
+def __getattr__(name: str) -> Any:
+    """Import a public name when it is first used, so that `import seqkit` itself loads nothing heavy."""
+    if name in _HOME:
+        value = getattr(importlib.import_module(f"seqkit.{_HOME[name]}"), name)
+    elif name in _ROOMS:
+        value = importlib.import_module(f"seqkit.{name}")
+    else:
+        raise AttributeError(f"module 'seqkit' has no attribute {name!r}")
+    globals()[name] = value
+    return value
+
+
+def __dir__() -> list[str]:
+    return sorted(__all__)

@@ -1,0 +1,358 @@
+"""The contract of every model: hyper-parameters in the constructor, what is learnt in names that end in `_`.
+
+Models are dataclasses of their hyper-parameters. `Forecaster` does, once, what every forecaster needs:
+the way in from pandas, the scaling and its inversion, the calendar of the forecast, and the errors. A family
+implements four hooks on arrays.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from abc import ABC, abstractmethod
+from collections.abc import Hashable
+from pathlib import Path
+from typing import Any, Self, TypeVar
+
+import numpy as np
+
+from seqkit import persistence
+from seqkit.data.calendar import Calendar
+from seqkit.data.scaling import Identity, Scaling, transform_next
+from seqkit.data.sequences import Array, Sequences, as_sequences
+from seqkit.distributions import Distribution
+from seqkit.forecast import Forecast
+from seqkit.persistence import Record
+
+
+class NotFittedError(ValueError, AttributeError):
+    """A verb that needs a fitted model was called before `fit`."""
+
+
+class ConvergenceWarning(UserWarning):
+    """Fitting stopped before it converged; the message names the remedy."""
+
+
+class Model(Record):
+    """Hyper-parameters that can be read, set, copied, printed and saved."""
+
+    @classmethod
+    def _names(cls) -> list[str]:
+        return [f.name for f in dataclasses.fields(cls) if f.init]  # type: ignore[arg-type]
+
+    def get_params(self, deep: bool = True) -> dict[str, Any]:
+        """The constructor's arguments; with `deep`, those of nested models as ``name__parameter``."""
+        params = {name: getattr(self, name) for name in self._names()}
+        if deep:
+            nested = {k: v for k, v in params.items() if isinstance(v, Model)}
+            for name, model in nested.items():
+                params |= {f"{name}__{k}": v for k, v in model.get_params().items()}
+        return params
+
+    def set_params(self, **params: Any) -> Self:
+        """Change hyper-parameters; what was learnt stays until the next `fit`."""
+        for name, value in params.items():
+            head, _, rest = name.partition("__")
+            if head not in self._names():
+                raise ValueError(f"{type(self).__name__} has no parameter {head!r}; it has {', '.join(self._names())}")
+            if rest:
+                getattr(self, head).set_params(**{rest: value})
+            else:
+                setattr(self, name, value)
+        return self
+
+    def save(self, path: str | Path) -> Path:
+        """Write the model, fitted or not, to one file without pickle; read it with `seqkit.load`."""
+        return persistence.save(self, path)
+
+    def _forget(self) -> None:
+        for name in set(vars(self)) - set(self._names()):
+            delattr(self, name)
+
+    def __getattr__(self, name: str) -> Any:
+        if name.endswith("_") and not name.startswith("_"):
+            if "_header" not in vars(self):
+                raise NotFittedError(f"this {type(self).__name__} is not fitted, so it has no {name}; call fit(x) first")
+        raise AttributeError(f"{type(self).__name__} has no attribute {name!r}")
+
+    def __sklearn_tags__(self) -> Any:
+        """What scikit-learn's search and pipelines ask for; read only by them."""
+        from sklearn.utils import InputTags, Tags, TargetTags
+
+        inputs = InputTags(allow_nan=True, one_d_array=True, two_d_array=True)
+        return Tags(estimator_type=None, target_tags=TargetTags(required=False), input_tags=inputs)
+
+    def __repr__(self) -> str:
+        changed = []
+        for field in dataclasses.fields(self):  # type: ignore[arg-type]
+            value = getattr(self, field.name)
+            default = field.default if field.default is not dataclasses.MISSING else None
+            if field.default_factory is not dataclasses.MISSING:
+                default = field.default_factory()
+            if not persistence.same(value, default):
+                changed.append(f"{field.name}={value!r}")
+        header = vars(self).get("_header")
+        state = f"  # {header.describe()}" if header is not None else ""
+        return f"{type(self).__name__}({', '.join(changed)}){state}"
+
+
+AnyModel = TypeVar("AnyModel", bound=Model)
+
+
+def clone(model: AnyModel) -> AnyModel:
+    """An unfitted model with the same hyper-parameters, nested models cloned too."""
+    params = {k: clone(v) if isinstance(v, Model) else v for k, v in model.get_params(deep=False).items()}
+    return type(model)(**params)
+
+
+class Header(Record):
+    """What a fitted forecaster remembers of its data: names, and the end of every calendar."""
+
+    def __init__(self, data: Sequences):
+        self.keys, self.columns, self.single = data.keys, data.columns, data.single
+        self.calendars = tuple(c.tail() for c in data.calendars)
+        self.starts = tuple(c.format(0) for c in data.calendars[:1])
+        self.lengths = data.lengths
+
+    def describe(self) -> str:
+        if not self.single:
+            return f"fitted to {len(self.keys)} series of {self.lengths.min()} to {self.lengths.max()} steps"
+        name = "" if self.columns[0] is None else f" of {', '.join(map(str, self.columns))}"
+        return f"fitted to {self.lengths[0]} steps{name}, {self.starts[0]} .. {self.calendars[0].format(-1)}"
+
+    def advanced(self, data: Sequences) -> Header:
+        after = object.__new__(Header)
+        vars(after).update(vars(self))
+        ends = zip(self.calendars, data.calendars, strict=True)
+        after.calendars = tuple(new.tail() if len(new) else old for old, new in ends)
+        after.lengths = self.lengths + data.lengths
+        return after
+
+
+@dataclasses.dataclass(eq=False, repr=False)
+class Forecaster(Model, ABC):
+    """A model that continues sequences. Families implement the four hooks at the end."""
+
+    scale: Scaling = dataclasses.field(default_factory=Identity, kw_only=True)
+
+    @property
+    def pooled(self) -> bool:
+        """Whether a panel is learnt by one model for all its series (True) or series by series (False)."""
+        return False
+
+    # -- verbs -----------------------------------------------------------------------------------
+
+    def fit(self, x: Any, y: None = None, *, covariates: Any = None) -> Self:
+        """Learn from the observed sequence(s) `x`.
+
+        Parameters
+        ----------
+        x : Series, DataFrame, array, or a panel of them (see `seqkit.Sequences`); missing values are allowed.
+        y : must be None; forecasters learn from `x` alone.
+        covariates : known inputs on the same index as `x`, one column each.
+        """
+        if y is not None:
+            raise TypeError(f"{type(self).__name__}.fit learns from x alone; pass inputs as covariates=, not as y")
+        data = self._intake(x, "x")
+        inputs, names = _align_covariates(covariates, data.calendars, data.keys, data.single)
+        self._forget()
+        if not isinstance(self.scale, Scaling):
+            raise TypeError(f"scale must be a seqkit scaling such as Standard() or Log(), got {self.scale!r}")
+        scaling = self.scale.fit(data)
+        self._fit(data.with_values(scaling.transform(data)), inputs)
+        self._header, self._scaling, self._input_names = Header(data), scaling, names
+        return self
+
+    def predict(self, horizon: int, *, covariates: Any = None) -> Forecast:
+        """The next `horizon` steps of every sequence, as one `Forecast` on the caller's calendar.
+
+        Parameters
+        ----------
+        horizon : number of steps, at least 1.
+        covariates : the inputs of those steps, required exactly when the model was fitted with covariates.
+        """
+        header = self._fitted()
+        if isinstance(horizon, bool) or not isinstance(horizon, (int, np.integer)) or horizon < 1:
+            hint = " (a forecaster predicts steps ahead, not from an x)" if not np.isscalar(horizon) else ""
+            raise ValueError(f"horizon must be a positive integer, got {horizon!r}{hint}")
+        index = [calendar.future(int(horizon)) for calendar in header.calendars]
+        ahead = tuple(Calendar(part, c.step) for part, c in zip(index, header.calendars, strict=True))
+        inputs = self._inputs(covariates, ahead, header.keys, header.single, future=True)
+        forecast = self._scaling.restore(self._forecast(int(horizon), inputs))
+        return Forecast(forecast, index, header.keys, header.columns, header.single)
+
+    def update(self, x_new: Any, *, covariates: Any = None) -> Self:
+        """Take in the observations that follow, without refitting, in O(1) per step.
+
+        `x_new` continues the calendar; steps in between that it leaves out count as missing.
+        """
+        header = self._fitted()
+        data = self._continue(self._intake(x_new, "x_new", header), header)
+        inputs = self._inputs(covariates, data.calendars, data.keys, data.single)
+        self._observe(data.with_values(transform_next(self._scaling, data)), inputs)
+        self._scaling = self._scaling.observe(data)
+        self._header = header.advanced(data)
+        return self
+
+    def score(self, x: Any, y: None = None, *, covariates: Any = None) -> float:
+        """Mean log predictive density per observed value, in nats, in the units of `x`; higher is better.
+
+        Every value is predicted from the values before it in `x`. The first values, which a model with
+        memory needs before it can predict, are conditioned on and not counted.
+        """
+        density = self._log_density(x, covariates)
+        counted = density[~np.isnan(density)]
+        if not counted.size:
+            raise ValueError("x has no observed value that the model can predict; give a longer x")
+        return float(counted.mean())
+
+    def log_likelihood(self, x: Any, *, covariates: Any = None) -> float:
+        """Total log predictive density of `x` in nats, given its first values (see `score`)."""
+        return float(np.nansum(self._log_density(x, covariates)))
+
+    # -- shared machinery ------------------------------------------------------------------------
+
+    def _fitted(self) -> Header:
+        header = vars(self).get("_header")
+        if header is None:
+            raise NotFittedError(f"this {type(self).__name__} is not fitted; call fit(x) first")
+        return header
+
+    def _intake(self, x: Any, name: str, header: Header | None = None) -> Sequences:
+        step = header.calendars[0].step if header is not None else None
+        lone = not isinstance(x, Sequences) and hasattr(x, "index") and not isinstance(step, int)
+        data = as_sequences(x, name=name, frequency=step if lone else None)
+        if data.tokens:
+            raise TypeError(f"{name} holds text; {type(self).__name__} forecasts numbers")
+        if header is not None and len(data.columns) != len(header.columns):
+            raise ValueError(
+                f"{name} has {len(data.columns)} channel(s) {list(data.columns)}, the model was fitted to "
+                f"{len(header.columns)} {list(header.columns)}"
+            )
+        if header is not None and len(data.columns) > 1 and data.columns != header.columns:
+            unknown = [c for c in data.columns if c not in header.columns]
+            raise ValueError(f"{name} has channels {list(data.columns)}, the model knows {list(header.columns)}"
+                             + (f"; unknown: {unknown}" if unknown else "; put them in that order"))  # fmt: skip
+        return data
+
+    def _positions(self, data: Sequences, header: Header, name: str) -> Array:
+        """Which fitted series each sequence of `data` is."""
+        if header.single and len(header.keys) == 1:
+            return np.zeros(len(data), dtype=int)
+        known = {key: i for i, key in enumerate(header.keys)}
+        strange = [key for key in data.keys if key not in known]
+        if strange or data.single:
+            shown = "a single series" if data.single else f"series {strange[0]!r}"
+            raise ValueError(f"{name} has {shown}, but the model was fitted to the panel {_shorten(header.keys)}")
+        return np.array([known[key] for key in data.keys])
+
+    def _continue(self, data: Sequences, header: Header) -> Sequences:
+        """New rows for every fitted series, in the fitted order, with the steps that were left out as missing rows."""
+        if header.single != data.single:
+            raise ValueError(f"x_new is {'one series' if data.single else 'a panel'}, the model was fitted to "
+                             f"{'one series' if header.single else 'a panel'}")  # fmt: skip
+        positions = self._positions(data, header, "x_new")
+        parts = []
+        for i, last in enumerate(header.calendars):
+            found = np.flatnonzero(positions == i)
+            parts.append(
+                data.select(int(found[0])).continuing(last)
+                if len(found)
+                else Sequences.blank(Calendar(last.index[:0], last.step), header.columns)
+            )
+        return parts[0] if header.single else Sequences.join(parts, header.keys)
+
+    def _log_density(self, x: Any, covariates: Any) -> Array:
+        header = self._fitted()
+        data = self._intake(x, "x", header)
+        positions = self._positions(data, header, "x")
+        scaling = self._scaling.align(positions)
+        inputs = self._inputs(covariates, data.calendars, data.keys, data.single)
+        steps = self._predictive(data.with_values(scaling.transform(data)), positions, inputs)
+        return scaling.restore_replay(steps, data).log_prob(data.values)
+
+    def _inputs(self, covariates: Any, *where: Any, future: bool = False) -> Array | None:
+        """The inputs at the given rows, checked against those of the fit."""
+        values, names = _align_covariates(covariates, *where, future=future)
+        if names is None and self._input_names is not None:
+            raise ValueError(f"the model was fitted with the covariates {list(self._input_names)}; give them here too")
+        if names is not None and self._input_names is None:
+            raise ValueError("covariates were given, but the model was fitted without any; leave them out or fit again")
+        if names != self._input_names:
+            if names is None or self._input_names is None or set(names) != set(self._input_names):
+                raise ValueError(f"covariates have columns {list(names or ())}, the model was fitted with "
+                                 f"{list(self._input_names or ())}")  # fmt: skip
+            values = values[:, [names.index(n) for n in self._input_names]]  # type: ignore[index]
+        return values
+
+    # -- hooks, all in model units ---------------------------------------------------------------
+
+    @abstractmethod
+    def _fit(self, data: Sequences, covariates: Array | None) -> None:
+        """Learn from `data`; covariates are (total, inputs)."""
+
+    @abstractmethod
+    def _forecast(self, horizon: int, covariates: Array | None) -> Distribution:
+        """The distribution of the next steps, (series, horizon, channels); covariates (series * horizon, inputs)."""
+
+    @abstractmethod
+    def _observe(self, data: Sequences, covariates: Array | None) -> None:
+        """Take in rows that follow; a series may have none."""
+
+    @abstractmethod
+    def _predictive(self, data: Sequences, positions: Array, covariates: Array | None) -> Distribution:
+        """One-step predictive distributions (total, channels) of `data`, whose series i is fitted series positions[i].
+
+        Rows that cannot be predicted have NaN parameters.
+        """
+
+
+def _shorten(keys: tuple[Hashable, ...]) -> str:
+    shown = ", ".join(repr(k) for k in keys[:4])
+    return f"[{shown}{', ...' if len(keys) > 4 else ''}] of {len(keys)} series"
+
+
+def _align_covariates(
+    covariates: Any, calendars: tuple[Calendar, ...], keys: tuple[Hashable, ...], single: bool, *, future: bool = False
+) -> tuple[Array | None, tuple[Hashable, ...] | None]:
+    """The inputs at the rows of the calendars, end to end, (total, inputs), and their names; by index where there is one."""
+    if covariates is None:
+        return None, None
+    given = as_sequences(covariates, name="covariates", frequency=_offset(calendars[0]))
+    if given.tokens:
+        raise TypeError("covariates hold text; encode them as numbers, e.g. pd.get_dummies(...)")
+    parts = []
+    for key, calendar in zip(keys, calendars, strict=True):
+        if given.single:
+            i = 0
+        elif key in given.keys:
+            i = given.keys.index(key)
+        else:
+            raise ValueError(f"covariates have no series {key!r}; give one for every series, or one frame for all")
+        parts.append(_cut(given.array(i), given.calendars[i], calendar, covariates, single, key, future))
+    return np.concatenate(parts), given.columns
+
+
+def _offset(calendar: Calendar) -> Any:
+    return None if isinstance(calendar.step, int) else calendar.step
+
+
+def _cut(values: Array, have: Calendar, need: Calendar, given: Any, single: bool, key: Hashable, future: bool) -> Array:
+    what = "covariates" if single else f"covariates of series {key!r}"
+    span = f"{need.format(0)} .. {need.format(-1)}" if len(need) else "nothing"
+    remedy = "give the inputs of every step of the horizon" if future else "give the inputs of every row of x"
+    if isinstance(given, np.ndarray) or (isinstance(given, dict) and isinstance(next(iter(given.values())), np.ndarray)):
+        if len(values) != len(need):
+            raise ValueError(f"{what} have {len(values)} rows, expected {len(need)} ({span}); {remedy}")
+        rows = np.arange(len(values))
+    else:
+        rows = have.index.get_indexer(need.index) if have.index.dtype == need.index.dtype else np.full(len(need), -1)
+        if (rows < 0).any():
+            first = need.format(int(np.argmax(rows < 0)))
+            raise ValueError(
+                f"{what} do not cover {span}: {int((rows < 0).sum())} step(s) are absent, first {first}; {remedy}"
+            )
+    picked = values[rows]
+    if future and np.isnan(picked).any():
+        first = need.format(int(np.argwhere(np.isnan(picked))[0][0]))
+        raise ValueError(f"{what} are missing at {first}; a forecast needs every input of its horizon")
+    return picked

@@ -1,0 +1,257 @@
+"""Regular time axes: their step, their gaps, and what comes after their end."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from pandas.tseries.frequencies import to_offset
+
+from seqkit.persistence import Record
+
+Step = pd.offsets.BaseOffset | int | None
+_DAY = pd.Timedelta(days=1)
+_MONTHS_PER_STEP = {"Y": 12, "YS": 12, "YE": 12, "Q": 3, "QS": 3, "QE": 3, "M": 1, "MS": 1, "ME": 1}
+_MONTHS_PER_STEP |= {f"B{k}": v for k, v in _MONTHS_PER_STEP.items()}
+_MONTH_NAMES = ("JAN", "FEB", "MAR", "APR", "MAY", "JUN", "JUL", "AUG", "SEP", "OCT", "NOV", "DEC")
+
+
+class Calendar(Record):
+    """A regular time axis: `index` has one entry per row, each one `step` after the one before it.
+
+    `step` is a pandas offset for times and periods, an int for an integer index, and None where a single
+    time stamp leaves it unknown.
+    """
+
+    def __init__(self, index: pd.Index, step: Step):
+        self.index, self.step = index, step
+
+    def __len__(self) -> int:
+        return len(self.index)
+
+    def __repr__(self) -> str:
+        if not len(self):
+            return "Calendar(empty)"
+        step = self.step.freqstr if isinstance(self.step, pd.offsets.BaseOffset) else self.step
+        return f"Calendar({self.format(0)} .. {self.format(-1)}, step {step})"
+
+    def format(self, position: int) -> str:
+        """The time at `position` as short text, for messages."""
+        stamp = self.index[position]
+        return str(stamp.date()) if isinstance(stamp, pd.Timestamp) and stamp == stamp.normalize() else str(stamp)
+
+    def cut(self, start: int | None, stop: int | None) -> Calendar:
+        return Calendar(self.index[start:stop], self.step)
+
+    def tail(self) -> Calendar:
+        """The last entry alone: all that is needed to continue."""
+        return self.cut(len(self) - 1, None)
+
+    def future(self, horizon: int) -> pd.Index:
+        """The `horizon` entries that follow the last one, by the calendar's own rule."""
+        index, step = self.index, self.step
+        if step is None:
+            raise ValueError(
+                f"one time stamp ({self.format(0)}) does not tell the frequency, so the future has no index; "
+                "give the index a frequency, e.g. y.asfreq('MS')"
+            )
+        last, name = index[-1], index.name
+        if isinstance(step, int):
+            return pd.RangeIndex(last + step, last + step * (horizon + 1), step, name=name)
+        if isinstance(index, pd.PeriodIndex):
+            return pd.period_range(last + step, periods=horizon, name=name)
+        try:
+            return pd.date_range(last, periods=horizon + 1, freq=step, name=name)[1:]
+        except ValueError:  # a wall-clock time that a change to or from summer time skips or repeats
+            wall = pd.date_range(last.tz_localize(None), periods=horizon + 1, freq=step, name=name)[1:]
+            return wall.tz_localize(last.tz, nonexistent="shift_forward", ambiguous=np.ones(horizon, bool))
+
+    def steps_to(self, other: Calendar) -> int:
+        """How many steps `other` begins after this calendar begins; negative if before."""
+        if not len(self) or not len(other) or self.index.dtype != other.index.dtype:
+            return 0
+        first, then = self.index[0], other.index[0]
+        if first == then or self.step is None:
+            return 0
+        if isinstance(self.step, int):
+            return int(then - first) // self.step
+        early, late = min(first, then), max(first, then)
+        between = pd.period_range if isinstance(self.index, pd.PeriodIndex) else pd.date_range
+        steps = len(between(early, late, freq=self.step)) - 1
+        return steps if then > first else -steps
+
+    @property
+    def season(self) -> int:
+        """The natural season in steps: months 12, quarters 4, weeks 52, days 7, business days 5, hours 24, ..."""
+        if not isinstance(self.step, pd.offsets.BaseOffset):
+            return 1
+        size, name = self.step.n, self.step.name.split("-")[0]
+        if name in _MONTHS_PER_STEP:
+            return max(1, 12 // (size * _MONTHS_PER_STEP[name]))
+        if name in ("W", "D", "B", "C"):
+            return {"W": 52, "D": 7, "B": 5, "C": 5}[name] if size == 1 else 1
+        length = self.step_length()
+        if length is None or length >= _DAY:
+            return 7 if length == _DAY else 1
+        for cycle in (_DAY, pd.Timedelta(hours=1), pd.Timedelta(minutes=1)):
+            if cycle % length == pd.Timedelta(0) and 1 < cycle // length <= 288:
+                return int(cycle // length)
+        return 1
+
+    def step_length(self) -> pd.Timedelta | None:
+        """The step as a fixed length of time, or None where months or business days make it vary."""
+        try:
+            return pd.Timedelta(self.step.n, self.step.name)  # type: ignore[union-attr]
+        except (ValueError, AttributeError):
+            return None
+
+
+def regularise(index: pd.Index, *, what: str, frequency: Any = None, hint: Step = None) -> tuple[Calendar, Any]:
+    """The regular calendar that `index` lives on, and the rows it fills (None when it fills them all).
+
+    Parameters
+    ----------
+    index : unique, increasing time stamps, periods or integers.
+    what : how error messages call the data.
+    frequency : a pandas frequency that overrules inference.
+    hint : the step of a sister series, tried first.
+
+    Raises
+    ------
+    ValueError : duplicates, disorder, missing stamps, or stamps that fit no regular calendar.
+    TypeError : an index that is not a time axis.
+    """
+    if isinstance(index, pd.RangeIndex) and index.step > 0:
+        return Calendar(index, int(index.step)), None
+    _check_order(index, what)
+    if isinstance(index, pd.PeriodIndex):
+        return _fill(index, pd.period_range(index[0], index[-1], freq=index.freq, name=index.name), index.freq, what)
+    if isinstance(index, pd.DatetimeIndex):
+        step = to_offset(frequency) if frequency is not None else index.freq
+        if step is None and hint is not None and len(index) > 1:
+            regular = pd.date_range(index[0], periods=len(index), freq=hint, name=index.name)
+            if regular.equals(index):
+                return Calendar(regular, hint), None
+        step = step if step is not None else _infer_step(index, what)
+        if step is None:
+            return Calendar(index, None), None
+        if index.freq == step:
+            return Calendar(index, step), None
+        return _fill(index, pd.date_range(index[0], index[-1], freq=step, name=index.name), step, what)
+    if pd.api.types.is_integer_dtype(index.dtype):
+        stamps = index.to_numpy(dtype=np.int64)
+        step = _modal_step(np.diff(stamps)) if len(stamps) > 1 else 1
+        grid = pd.RangeIndex(int(stamps[0]), int(stamps[-1]) + 1, step, name=index.name)
+        return _fill(index, grid, step, what)
+    raise TypeError(
+        f"{what} has an index of {index.dtype}, which is not a time axis (first entry {index[0]!r}); use a "
+        "DatetimeIndex (pd.to_datetime), a PeriodIndex or integers"
+    )
+
+
+def _check_order(index: pd.Index, what: str) -> None:
+    if index.hasnans:
+        raise ValueError(f"{what} has a missing time stamp at row {int(np.argmax(index.isna()))}; drop or repair it")
+    if not index.is_unique:
+        twice = index[index.duplicated()]
+        raise ValueError(
+            f"{what} has {len(twice)} duplicated time stamp(s), first {twice[0]}; aggregate them, e.g. "
+            "y.groupby(level=0).mean(), or pass a panel if several series are mixed"
+        )
+    if not index.is_monotonic_increasing:
+        place = int(np.argmax(index[1:] < index[:-1])) + 1
+        raise ValueError(
+            f"{what} is not in time order: {index[place]} at row {place} follows {index[place - 1]}; call .sort_index()"
+        )
+
+
+def _fill(index: pd.Index, grid: pd.Index, step: Step, what: str) -> tuple[Calendar, Any]:
+    if len(grid) == len(index) and grid.equals(index):
+        return Calendar(grid, step), None
+    rows = grid.get_indexer(index)
+    if (rows < 0).any():
+        _refuse(index, rows < 0, step, what)
+    if len(grid) > 50 * len(index) + 1000:
+        raise ValueError(
+            f"{what} fills only {len(index)} of {len(grid)} steps of its calendar (step {_name(step)}); aggregate it "
+            "to a coarser frequency, or pass frequency= to seqkit.Sequences"
+        )
+    return Calendar(grid, step), rows
+
+
+def _refuse(index: pd.Index, off: np.ndarray, step: Step, what: str) -> None:
+    stray = ", ".join(str(s) for s in index[off][:3])
+    raise ValueError(
+        f"{what} has no regular frequency: most steps are {_name(step)}, but {int(off.sum())} of {len(index)} time "
+        f"stamps break it, first {stray}; resample (e.g. y.resample({_name(step)!r}).mean()) or pass "
+        "frequency= to seqkit.Sequences"
+    )
+
+
+def _name(step: Step) -> str:
+    return step.freqstr if isinstance(step, pd.offsets.BaseOffset) else str(step)
+
+
+def _modal_step(gaps: np.ndarray) -> int:
+    """The most frequent gap; the smaller one where two are equally frequent."""
+    sizes, counts = np.unique(gaps, return_counts=True)
+    return int(sizes[np.argmax(counts)])
+
+
+def _infer_step(index: pd.DatetimeIndex, what: str) -> pd.offsets.BaseOffset | None:
+    """The frequency of an index that may have holes; None for a single stamp."""
+    if len(index) == 1:
+        return None
+    if len(index) > 2:
+        guess = pd.infer_freq(index)
+        if guess is not None and not guess.startswith("WOM"):
+            return to_offset(guess)
+    wall = index.tz_localize(None)
+    days = wall.normalize()
+    if len(np.unique((wall - days).asi8)) > 1:
+        return _infer_clock(index, what)
+    month = _infer_months(wall)
+    if month is not None:
+        return month
+    gaps = np.diff(days.as_unit("s").asi8) // 86_400
+    step = _modal_step(gaps)
+    if step % 7 == 0 and not np.any(gaps % 7):
+        return pd.offsets.Week(step // 7, weekday=int(days.dayofweek[0]))
+    if step == 1 and days.dayofweek.max() < 5 and np.any(gaps >= 3):
+        return pd.offsets.BDay()
+    if np.any(gaps % step):
+        _refuse(index, np.concatenate([[False], gaps % step != 0]), pd.offsets.Day(step), what)
+    return pd.offsets.Day(step)
+
+
+def _infer_clock(index: pd.DatetimeIndex, what: str) -> pd.offsets.BaseOffset:
+    gaps = np.diff(index.as_unit("ns").asi8)
+    size = _modal_step(gaps)
+    step = to_offset(pd.Timedelta(size, "ns"))
+    if np.any(gaps % size):
+        _refuse(index, np.concatenate([[False], gaps % size != 0]), step, what)
+    return step
+
+
+def _infer_months(wall: pd.DatetimeIndex) -> pd.offsets.BaseOffset | None:
+    """Month, quarter or year steps, at the first or last (business) day of the month, with holes allowed."""
+    days, month = wall.to_numpy().astype("M8[D]"), wall.to_numpy().astype("M8[M]")
+    first, following = month.astype("M8[D]"), (month + 1).astype("M8[D]")
+    ends = {
+        "S": first,
+        "E": following - 1,
+        "BS": np.busday_offset(first, 0, roll="forward"),
+        "BE": np.busday_offset(following, -1, roll="forward"),
+    }
+    for rule, expected in ends.items():
+        if np.array_equal(days, expected):
+            size = int(np.gcd.reduce(np.diff(month.astype(int))))
+            business, suffix = rule[:-1], rule[-1]
+            anchor = _MONTH_NAMES[wall.month[0] - 1]
+            if size % 12 == 0:
+                return to_offset(f"{size // 12}{business}Y{suffix}-{anchor}")
+            if size % 3 == 0:
+                return to_offset(f"{size // 3}{business}Q{suffix}-{anchor}")
+            return to_offset(f"{size}{business}M{suffix}")
+    return None

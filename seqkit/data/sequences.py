@@ -1,0 +1,425 @@
+"""The way in and the way out: every container of pandas, NumPy and plain Python becomes `Sequences`.
+
+This module, with `calendar`, is the only place that knows pandas' containers; inside, models see arrays.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Hashable, Iterable, Mapping
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from seqkit.persistence import Record
+
+from .calendar import Calendar, regularise
+
+Array = np.ndarray
+LONG_COLUMNS = ("unique_id", "ds", "y")
+
+
+class Sequences(Record):
+    """One sequence or a panel of them: ragged, unpadded, on regular calendars.
+
+    Attributes
+    ----------
+    values : (total, channels) float64, the rows of all sequences end to end, NaN where missing; for tokens
+        (total, 1) of str. A single float64 Series or array is held without a copy.
+    offsets : (n + 1,) int64; sequence i is ``values[offsets[i]:offsets[i + 1]]``.
+    calendars : one per sequence. Holes in the caller's index have become rows of NaN.
+    keys : the names of the sequences; (None,) for a single one.
+    columns : the names of the channels; (None,) where the caller gave none.
+    single : one sequence, not a panel.
+    rows : per sequence, the rows that the caller gave, or None for all of them.
+
+    Examples
+    --------
+    >>> import pandas as pd
+    >>> y = pd.Series([1.0, 2.0, 4.0], index=pd.to_datetime(["2024-01-31", "2024-02-29", "2024-04-30"]))
+    >>> Sequences(y)                                     # March is missing
+    Sequences(4 steps, 2024-01-31 .. 2024-04-30, step ME, 1 missing)
+    """
+
+    values: Array
+    offsets: Array
+    calendars: tuple[Calendar, ...]
+    keys: tuple[Hashable, ...]
+    columns: tuple[Hashable, ...]
+    single: bool
+    rows: tuple[Array | None, ...]
+
+    def __new__(cls, x: Any = None, *, frequency: Any = None) -> Sequences:
+        return super().__new__(cls) if x is None else as_sequences(x, frequency=frequency)
+
+    def __init__(self, x: Any = None, *, frequency: Any = None) -> None:
+        """`x`: any accepted container; `frequency`: a pandas frequency that overrules inference."""
+
+    @classmethod
+    def from_long(
+        cls, frame: pd.DataFrame, *, id: str = "unique_id", time: str = "ds", value: str | list[str] = "y",
+        frequency: Any = None,
+    ) -> Sequences:  # fmt: skip
+        """A panel from a long frame with one row per series and time."""
+        channels = [value] if isinstance(value, str) else list(value)
+        absent = [c for c in (id, time, *channels) if c not in frame.columns]
+        if absent:
+            raise ValueError(f"the long frame has no column {absent[0]!r}; it has {list(frame.columns)}")
+        indexed = frame.set_index(pd.MultiIndex.from_arrays([frame[id], frame[time]], names=[id, time]))
+        values = indexed[value] if isinstance(value, str) else indexed[channels]
+        return _from_multiindex(values, "x", frequency)
+
+    # -- looking ---------------------------------------------------------------------------------
+
+    def __len__(self) -> int:
+        return len(self.keys)
+
+    @property
+    def lengths(self) -> Array:
+        return np.diff(self.offsets)
+
+    @property
+    def tokens(self) -> bool:
+        """Symbols rather than numbers."""
+        return self.values.dtype == object
+
+    def array(self, i: int) -> Array:
+        """The values of sequence i, (T_i, channels), a view."""
+        return self.values[self.offsets[i] : self.offsets[i + 1]]
+
+    def label(self, i: int) -> str:
+        """How messages call sequence i."""
+        return "the series" if self.single else f"series {self.keys[i]!r}"
+
+    def __repr__(self) -> str:
+        missing = "" if self.tokens else f", {int(np.isnan(self.values).sum())} missing"
+        channels = f", {len(self.columns)} channels" if len(self.columns) > 1 else ""
+        if self.single:
+            return f"Sequences({len(self.values)} steps{channels}, {repr(self.calendars[0])[9:-1]}{missing})"
+        shortest, longest = self.lengths.min(), self.lengths.max()
+        return f"Sequences({len(self)} series of {shortest} to {longest} steps{channels}{missing})"
+
+    # -- cutting ---------------------------------------------------------------------------------
+
+    def select(self, i: int) -> Sequences:
+        """Sequence i alone."""
+        return _make(
+            self.array(i), np.array([0, self.lengths[i]]), (self.calendars[i],), (self.keys[i],), self.columns, True,
+            (self.rows[i],),
+        )  # fmt: skip
+
+    def subset(self, positions: Iterable[int]) -> Sequences:
+        """A panel of the sequences at `positions`."""
+        chosen = list(positions)
+        return _join([self.select(i) for i in chosen], tuple(self.keys[i] for i in chosen))
+
+    def window(self, start: int | None, stop: int | None) -> Sequences:
+        """Every sequence cut as ``sequence[start:stop]``; negative numbers count from its own end."""
+        parts = []
+        for i in range(len(self)):
+            first, last, _ = slice(start, stop).indices(int(self.lengths[i]))
+            last = max(first, last)
+            rows = self.rows[i]
+            if rows is not None:
+                rows = rows[(rows >= first) & (rows < last)] - first
+            values = self.array(i)[first:last]
+            part = (self.calendars[i].cut(first, last),), (self.keys[i],), self.columns, True, (rows,)
+            parts.append(_make(values, np.array([0, last - first]), *part))
+        return parts[0] if self.single else _join(parts, self.keys)
+
+    def with_values(self, values: Array) -> Sequences:
+        """The same calendars and names around other values."""
+        return _make(values, self.offsets, self.calendars, self.keys, self.columns, self.single, self.rows)
+
+    def continuing(self, last: Calendar) -> Sequences:
+        """This one sequence as the continuation of a calendar that ended with `last`, holes filled with NaN.
+
+        Sequences without times of their own (arrays) follow at once.
+        """
+        mine, expected = self.calendars[0], last.future(len(self.values))
+        if mine.index.dtype != expected.dtype and isinstance(mine.index, pd.RangeIndex):
+            return self._with_calendar(Calendar(expected, last.step))
+        if mine.index[0] == expected[0]:
+            return self._with_calendar(Calendar(expected, last.step))
+        if isinstance(last.step, int) and mine.index[0] == 0 and isinstance(mine.index, pd.RangeIndex):
+            return self._with_calendar(Calendar(expected, last.step))
+        if mine.index.dtype != expected.dtype or mine.index[0] <= last.index[-1]:
+            raise ValueError(
+                f"x_new starts at {mine.format(0)}, but the data seen so far ended at {last.format(-1)}; give only what "
+                f"follows, from {expected[0]} on"
+            )
+        gap = 0
+        while expected[-1] < mine.index[-1]:
+            gap = max(2 * gap, 16)
+            expected = last.future(len(self.values) + gap)
+        start = int(expected.get_indexer([mine.index[0]])[0])
+        if start < 0:
+            raise ValueError(f"x_new starts at {mine.format(0)}, which is not on the calendar that continues {last!r}")
+        values = np.full((start + len(self.values), self.values.shape[1]), np.nan)
+        values[start:] = self.values
+        calendar = Calendar(expected[: len(values)], last.step)
+        return _make(values, np.array([0, len(values)]), (calendar,), self.keys, self.columns, True, (None,))
+
+    def _with_calendar(self, calendar: Calendar) -> Sequences:
+        return _make(self.values, self.offsets, (calendar,), self.keys, self.columns, True, (None,))
+
+    @staticmethod
+    def join(parts: list[Sequences], keys: tuple[Hashable, ...]) -> Sequences:
+        """A panel of single sequences."""
+        return _join(parts, keys)
+
+    @staticmethod
+    def blank(calendar: Calendar, columns: tuple[Hashable, ...]) -> Sequences:
+        """A sequence without observations on `calendar`."""
+        values = np.full((len(calendar), len(columns)), np.nan)
+        return _make(values, np.array([0, len(values)]), (calendar,), (None,), columns, True, (None,))
+
+    # -- the way out -----------------------------------------------------------------------------
+
+    @property
+    def index(self) -> pd.Index:
+        """The caller's own index: times, or (series, time) for a panel."""
+        parts = [c.index if r is None else c.index[r] for c, r in zip(self.calendars, self.rows, strict=True)]
+        return parts[0] if self.single else join_index(self.keys, parts)
+
+    def restore(self, values: Array, columns: Iterable[Hashable] | None = None, name: Hashable = None) -> Any:
+        """Per-step results, (total,) or (total, k), as a Series or DataFrame on the caller's index."""
+        kept = [
+            np.arange(a, b) if r is None else a + r
+            for a, b, r in zip(self.offsets[:-1], self.offsets[1:], self.rows, strict=True)
+        ]
+        values = np.asarray(values)[np.concatenate(kept)]
+        if values.ndim == 1:
+            return pd.Series(values, index=self.index, name=name)
+        return pd.DataFrame(values, index=self.index, columns=None if columns is None else pd.Index(list(columns)))
+
+    def to_pandas(self) -> pd.Series | pd.DataFrame:
+        """The values on the caller's index: a Series for one channel, else a DataFrame."""
+        if len(self.columns) == 1:
+            return self.restore(self.values[:, 0], name=self.columns[0])
+        return self.restore(self.values, self.columns)
+
+
+def join_index(keys: Iterable[Hashable], parts: list[pd.Index]) -> pd.MultiIndex:
+    """The (series, time) index of a panel."""
+    times = parts[0].append(parts[1:]) if len(parts) > 1 else parts[0]
+    series = pd.Index(list(keys), tupleize_cols=False).repeat([len(p) for p in parts])
+    return pd.MultiIndex.from_arrays([series, times], names=["series", parts[0].name or "time"])
+
+
+def _make(
+    values: Array, offsets: Array, calendars: tuple[Calendar, ...], keys: tuple[Hashable, ...],
+    columns: tuple[Hashable, ...], single: bool, rows: tuple[Array | None, ...],
+) -> Sequences:  # fmt: skip
+    made = Sequences()
+    made.values, made.offsets, made.calendars = values, offsets, calendars
+    made.keys, made.columns, made.single, made.rows = keys, columns, single, rows
+    return made
+
+
+def _join(parts: list[Sequences], keys: tuple[Hashable, ...]) -> Sequences:
+    """A panel of single sequences."""
+    first = parts[0]
+    for key, part in zip(keys, parts, strict=True):
+        if part.columns != first.columns and len(part.columns) != len(first.columns):
+            raise ValueError(
+                f"series {key!r} has channels {list(part.columns)}, but series {keys[0]!r} has {list(first.columns)}; "
+                "a panel needs the same channels in every series"
+            )
+        if part.tokens != first.tokens:
+            raise TypeError(f"series {key!r} and series {keys[0]!r} mix numbers and tokens; give a panel of one kind")
+    same = all(p.columns == first.columns for p in parts)
+    columns = first.columns if same or len(first.columns) > 1 else (None,)  # names of Series may differ
+    offsets = np.concatenate([[0], np.cumsum([len(p.values) for p in parts])])
+    values = np.concatenate([p.values for p in parts])
+    calendars = tuple(p.calendars[0] for p in parts)
+    return _make(values, offsets, calendars, keys, columns, False, tuple(p.rows[0] for p in parts))
+
+
+def as_sequences(x: Any, *, name: str = "x", frequency: Any = None) -> Sequences:
+    """`x` as `Sequences`.
+
+    Parameters
+    ----------
+    x : Series, DataFrame (columns are channels), array (T,), (T, channels) or (n, T, channels); a panel of
+        them: dict, list, frame with (series, time) MultiIndex, long frame (unique_id, ds, y); a list of
+        strings or a list of lists of strings.
+    name : how messages call the argument.
+    frequency : a pandas frequency that overrules inference.
+
+    Raises
+    ------
+    TypeError, ValueError : with the argument, the place and the remedy.
+    """
+    if isinstance(x, Sequences):
+        return x
+    if isinstance(x, (pd.Series, pd.DataFrame)):
+        if isinstance(x.index, pd.MultiIndex):
+            return _from_multiindex(x, name, frequency)
+        if isinstance(x, pd.DataFrame) and set(LONG_COLUMNS) <= set(x.columns):
+            return Sequences.from_long(x, frequency=frequency)
+        return _from_pandas(x, name, frequency)
+    if isinstance(x, np.ndarray):
+        return _from_array(x, name)
+    if isinstance(x, Mapping):
+        _refuse_empty(len(x), name)
+        return _from_parts(list(x.values()), tuple(x), name, frequency)
+    if isinstance(x, (list, tuple)):
+        _refuse_empty(len(x), name)
+        if all(isinstance(v, str) for v in x):
+            return _from_tokens([list(x)], single=True)
+        if all(np.isscalar(v) or v is None for v in x):
+            return _from_array(np.array([np.nan if v is None else v for v in x]), name)
+        if all(isinstance(s, (list, tuple)) and all(isinstance(v, str) for v in s) for s in x):
+            return _from_tokens([list(s) for s in x], single=False, name=name)
+        return _from_parts(list(x), tuple(range(len(x))), name, frequency)
+    if hasattr(x, "to_pandas"):
+        return as_sequences(x.to_pandas(), name=name, frequency=frequency)
+    raise TypeError(
+        f"{name} is a {type(x).__name__}; expected a pandas Series or DataFrame, a NumPy array, or a dict or list of them"
+    )
+
+
+def _refuse_empty(length: int, what: str) -> None:
+    if length == 0:
+        raise ValueError(f"{what} is empty; give at least one observation")
+
+
+def _from_parts(parts: list[Any], keys: tuple[Hashable, ...], name: str, frequency: Any) -> Sequences:
+    made = []
+    for key, part in zip(keys, parts, strict=True):
+        what = f"{name}[{key!r}]"
+        if isinstance(part, np.ndarray) and part.ndim > 2:
+            raise ValueError(f"{what} has {part.ndim} dimensions; one sequence is (T,) or (T, channels)")
+        one = as_sequences(part, name=what, frequency=frequency)
+        if not one.single:
+            raise ValueError(f"{what} is itself a panel; flatten it into one dict of series")
+        made.append(one)
+    return _join(made, keys)
+
+
+def _from_pandas(x: pd.Series | pd.DataFrame, name: str, frequency: Any, hint: Any = None) -> Sequences:
+    _refuse_empty(len(x), name)
+    if isinstance(x, pd.Series):
+        columns: tuple[Hashable, ...] = (x.name,)
+        values = _numbers(x, name).reshape(-1, 1) if not _textual(x) else _symbols(x, name)
+    else:
+        if not x.shape[1]:
+            raise ValueError(f"{name} has no columns; give at least one channel")
+        if not x.columns.is_unique:
+            raise ValueError(f"{name} has the column {x.columns[x.columns.duplicated()][0]!r} twice; rename one")
+        columns = tuple(x.columns)
+        kinds = {str(t) for t in x.dtypes}
+        if kinds == {"float64"}:
+            values = x.to_numpy()
+            _refuse_infinite(values, x, name)
+        else:
+            values = np.column_stack([_numbers(x[c], f"{name}[{c!r}]") for c in x.columns])
+    calendar, rows = regularise(x.index, what=name, frequency=frequency, hint=hint)
+    if rows is not None:
+        filled = np.full((len(calendar), values.shape[1]), np.nan, dtype=values.dtype)
+        filled[rows] = values
+        values = filled
+    return _make(values, np.array([0, len(values)]), (calendar,), (None,), columns, True, (rows,))
+
+
+def _from_multiindex(x: pd.Series | pd.DataFrame, name: str, frequency: Any) -> Sequences:
+    _refuse_empty(len(x), name)
+    if x.index.nlevels > 2:
+        x = x.set_axis(pd.MultiIndex.from_arrays([x.index.droplevel(-1), x.index.get_level_values(-1)]), axis=0)
+    codes, keys = pd.factorize(x.index.get_level_values(0))
+    if (codes < 0).any():
+        raise ValueError(f"{name} has a row without a series name at row {int(np.argmax(codes < 0))}")
+    order = np.argsort(codes, kind="stable")
+    flat = x.iloc[order].droplevel(0)
+    edges = np.concatenate([[0], np.cumsum(np.bincount(codes))])
+    parts, hint = [], None
+    for key, start, stop in zip(keys, edges[:-1], edges[1:], strict=True):
+        parts.append(_from_pandas(flat.iloc[start:stop], f"{name}[{key!r}]", frequency, hint))
+        hint = parts[-1].calendars[0].step
+    return _join(parts, tuple(keys))
+
+
+def _from_array(x: Array, name: str) -> Sequences:
+    if x.ndim not in (1, 2, 3):
+        raise ValueError(f"{name} has {x.ndim} dimensions; expected (T,), (T, channels) or (series, T, channels)")
+    if x.ndim == 3:
+        _refuse_empty(len(x), name)
+        return _from_parts(list(x), tuple(range(len(x))), name, None)
+    _refuse_empty(x.size, name)
+    if x.dtype.kind in "US" or (x.dtype == object and x.ndim == 1 and isinstance(x.flat[0], str)):
+        return _from_tokens([x.tolist()], single=True)
+    values = _to_float(x, name)
+    _refuse_infinite(values, None, name)
+    values = values.reshape(len(values), -1)
+    columns: tuple[Hashable, ...] = (None,) if values.shape[1] == 1 else tuple(range(values.shape[1]))
+    calendar = Calendar(pd.RangeIndex(len(values)), 1)
+    return _make(values, np.array([0, len(values)]), (calendar,), (None,), columns, True, (None,))
+
+
+def _from_tokens(sentences: list[list[str]], *, single: bool, name: str = "x") -> Sequences:
+    for i, sentence in enumerate(sentences):
+        _refuse_empty(len(sentence), f"{name}[{i}]")
+    lengths = [len(s) for s in sentences]
+    values = np.array([token for s in sentences for token in s], dtype=object).reshape(-1, 1)
+    calendars = tuple(Calendar(pd.RangeIndex(n), 1) for n in lengths)
+    keys = (None,) if single else tuple(range(len(sentences)))
+    offsets = np.concatenate([[0], np.cumsum(lengths)])
+    return _make(values, offsets, calendars, keys, (None,), single, (None,) * len(sentences))
+
+
+def _textual(x: pd.Series) -> bool:
+    return isinstance(x.dtype, (pd.StringDtype, pd.CategoricalDtype)) or (
+        x.dtype == object and isinstance(x.iloc[0], str)
+    )
+
+
+def _symbols(x: pd.Series, name: str) -> Array:
+    if x.isna().any():
+        raise ValueError(f"{name} has a missing token at row {int(np.argmax(x.isna()))}; tokens must be present")
+    return x.astype(object).to_numpy().reshape(-1, 1)
+
+
+def _numbers(x: pd.Series, name: str) -> Array:
+    """A column as float64; the array of a float64 Series itself, without a copy."""
+    if x.dtype == np.float64:
+        values = x.to_numpy()
+    elif _textual(x) or pd.api.types.is_datetime64_any_dtype(x.dtype):
+        raise TypeError(
+            f"{name} holds {x.dtype} (first value {x.iloc[0]!r}); expected numbers. A column of times belongs in the "
+            "index (df.set_index(...)), text that holds numbers goes through pd.to_numeric"
+        )
+    else:
+        values = _to_float(x, name)
+    _refuse_infinite(values, x, name)
+    return values
+
+
+def _to_float(x: Any, name: str) -> Array:
+    try:
+        if isinstance(x, pd.Series):
+            if x.dtype.kind in "cmM":
+                raise TypeError
+            return x.to_numpy(dtype=np.float64, na_value=np.nan)
+        if x.dtype.kind in "cmMV":
+            raise TypeError
+        return np.asarray(x, dtype=np.float64)
+    except (TypeError, ValueError):
+        flat = np.asarray(x, dtype=object).ravel()
+        for place, value in enumerate(flat):
+            if not isinstance(value, (int, float, np.number, type(None))) or isinstance(value, (np.complexfloating, complex)):
+                raise TypeError(
+                    f"{name} holds {value!r} ({type(value).__name__}) at row {place}; expected real numbers, with NaN "
+                    "or None where missing"
+                ) from None
+        raise TypeError(f"{name} has dtype {x.dtype}; expected real numbers") from None
+
+
+def _refuse_infinite(values: Array, source: Any, name: str) -> None:
+    # The sum is finite unless a value is not, or the data overflow: one pass instead of two in the usual case.
+    with np.errstate(over="ignore", invalid="ignore"):
+        if np.isfinite(values.sum()) or not np.isinf(values).any():
+            return
+    row = int(np.argwhere(np.isinf(values))[0][0])
+    where = f"row {row}" if source is None else f"{source.index[row]} (row {row})"
+    raise ValueError(f"{name} is infinite at {where}; replace infinities with NaN if they mean missing")

@@ -1,0 +1,119 @@
+"""What every distribution offers, and the general answers for those who have no formula of their own."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import numpy as np
+
+from seqkit.persistence import Record
+
+Array = np.ndarray
+
+
+class Distribution(Record, ABC):
+    """An array of univariate distributions: element (i, j, ...) of every answer belongs to element (i, j, ...).
+
+    A forecast has shape (series, horizon, channels). `discrete` tells whether `log_prob` is the logarithm
+    of a probability or of a density (per caller's unit).
+    """
+
+    discrete: bool = False
+
+    @property
+    @abstractmethod
+    def shape(self) -> tuple[int, ...]:
+        """The shape of the array of distributions."""
+
+    @property
+    @abstractmethod
+    def mean(self) -> Array:
+        """Expected value, in the units of the data."""
+
+    @property
+    @abstractmethod
+    def var(self) -> Array:
+        """Variance, in squared units of the data."""
+
+    @abstractmethod
+    def log_prob(self, y: Any) -> Array:
+        """Log density (log probability where discrete) at `y`, in nats; NaN where `y` is NaN."""
+
+    @abstractmethod
+    def cdf(self, y: Any) -> Array:
+        """P(Y <= y)."""
+
+    @abstractmethod
+    def _ppf(self, q: Array) -> Array:
+        """Quantiles at `q`, an array that broadcasts against `shape`."""
+
+    @abstractmethod
+    def __getitem__(self, key: Any) -> Distribution:
+        """The sub-array of distributions at `key`, which indexes the leading axes."""
+
+    @property
+    def scale(self) -> Array:
+        """Standard deviation."""
+        return np.sqrt(self.var)
+
+    @property
+    def median(self) -> Array:
+        """The 0.5 quantile."""
+        return self.quantile(0.5)
+
+    def quantile(self, q: float | Sequence[float] | Array) -> Array:
+        """The value that is not exceeded with probability `q`: shape, or (len(q), *shape) for several."""
+        levels = np.asarray(q, dtype=float)
+        if levels.ndim > 1 or not np.all((levels > 0) & (levels < 1)):
+            raise ValueError(f"q must lie strictly between 0 and 1, got {q}")
+        if levels.ndim == 0:
+            return self._ppf(levels)
+        return np.stack([self._ppf(level) for level in levels])
+
+    def sample(self, n: int, rng: np.random.Generator) -> Array:
+        """`n` independent draws, shape (n, *shape); elements are independent unless the family is joint."""
+        return self._ppf(rng.uniform(size=(n, *self.shape)))
+
+    def expect(self, function: Callable[[Array], Array]) -> Array:
+        """E[function(Y)] by Gauss-Legendre quadrature over the quantiles."""
+        nodes, weights = _legendre(0.0, 1.0)
+        values = function(self._ppf(nodes.reshape(-1, *[1] * len(self.shape))))
+        return np.tensordot(weights, values, 1)
+
+    def crps(self, y: Any) -> Array:
+        """Continuous ranked probability score at `y`, in the units of the data; smaller is better.
+
+        crps = 2 * integral over q in (0, 1) of pinball_q(y, quantile(q))  (Gneiting & Raftery 2007; Laio &
+        Tamea 2007). The integrand has a kink at q = cdf(y), so each side is integrated on its own.
+        """
+        y = np.asarray(y, dtype=float)
+        split = np.clip(self.cdf(y), 1e-12, 1 - 1e-12)
+        total = np.zeros(np.broadcast_shapes(y.shape, self.shape))
+        nodes, weights = _legendre(0.0, 1.0)
+        for node, weight in zip(nodes, weights, strict=True):
+            low, high = split * node, split + (1 - split) * node
+            total += weight * split * low * (y - self._ppf(low))
+            total += weight * (1 - split) * (1 - high) * (self._ppf(high) - y)
+        return 2 * total
+
+    def affine(self, shift: Array | float, factor: Array | float) -> Distribution:
+        """The distribution of shift + factor * Y."""
+        from .transformed import Affine, Transformed
+
+        return Transformed(self, Affine(np.asarray(shift, float), np.asarray(factor, float)))
+
+    def __repr__(self) -> str:
+        return f"{type(self).__name__}(shape={self.shape})"
+
+
+def _legendre(low: float, high: float, n: int = 96) -> tuple[Array, Array]:
+    """Gauss-Legendre nodes and weights, mapped so that both ends are resolved (x = s^2 (3 - 2 s))."""
+    nodes, weights = np.polynomial.legendre.leggauss(n)
+    s = (nodes + 1) / 2
+    return low + (high - low) * s * s * (3 - 2 * s), (high - low) * weights / 2 * 6 * s * (1 - s)
+
+
+def broadcast_shape(*arrays: Array) -> tuple[int, ...]:
+    return np.broadcast_shapes(*(a.shape for a in arrays))

@@ -1,0 +1,90 @@
+"""A weighted choice between distributions."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+
+from .base import Array, Distribution
+
+
+class Mixture(Distribution):
+    """Y ~ sum over k of weights[k] * components[k], element by element.
+
+    Parameters
+    ----------
+    weights : (*shape, K) or (K,), non-negative, summing to one over the last axis.
+    components : K distributions of one shape.
+
+    Examples
+    --------
+    >>> from seqkit.distributions import Mixture, Normal
+    >>> float(Mixture([0.5, 0.5], [Normal(-1.0, 1.0), Normal(1.0, 1.0)]).var)
+    2.0
+    """
+
+    def __init__(self, weights: Any, components: Sequence[Distribution]):
+        weights = np.asarray(weights, float)
+        if weights.shape[-1] != len(components):
+            raise ValueError(f"{weights.shape[-1]} weights for {len(components)} components")
+        if np.any(weights < 0) or not np.allclose(weights.sum(-1), 1.0, rtol=0, atol=1e-8):
+            raise ValueError("weights must be non-negative and sum to one over the last axis")
+        self.weights, self.components = weights, tuple(components)
+        self.discrete = all(c.discrete for c in components)
+
+    def _mix(self, values: Sequence[Array]) -> Array:
+        return sum(self.weights[..., k] * value for k, value in enumerate(values))  # type: ignore[return-value]
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        return np.broadcast_shapes(self.weights.shape[:-1], *(c.shape for c in self.components))
+
+    @property
+    def mean(self) -> Array:
+        return self._mix([c.mean for c in self.components])
+
+    @property
+    def var(self) -> Array:
+        return self._mix([c.var + c.mean**2 for c in self.components]) - self.mean**2
+
+    def log_prob(self, y: Any) -> Array:
+        with np.errstate(divide="ignore"):
+            terms = [np.log(self.weights[..., k]) + c.log_prob(y) for k, c in enumerate(self.components)]
+        return np.logaddexp.reduce(terms, axis=0)
+
+    def cdf(self, y: Any) -> Array:
+        return self._mix([c.cdf(y) for c in self.components])
+
+    def _ppf(self, q: Array) -> Array:
+        """Bisection between the smallest and the largest of the components' quantiles."""
+        ends = np.stack([np.broadcast_to(c._ppf(q), np.broadcast_shapes(q.shape, self.shape)) for c in self.components])
+        low, high = ends.min(0), ends.max(0)
+        if self.discrete:
+            low = low - 1
+            while np.any(high - low > 1):
+                middle = np.floor((low + high) / 2)
+                reached = self.cdf(middle) >= q
+                low, high = np.where(reached, low, middle), np.where(reached, middle, high)
+            return high
+        for _ in range(100):
+            middle = (low + high) / 2
+            reached = self.cdf(middle) >= q
+            low, high = np.where(reached, low, middle), np.where(reached, middle, high)
+            if np.all(high - low <= 4e-16 * np.maximum(np.abs(low), np.abs(high))):
+                break
+        return (low + high) / 2
+
+    def sample(self, n: int, rng: np.random.Generator) -> Array:
+        edges = np.broadcast_to(self.weights, (*self.shape, len(self.components))).cumsum(-1)
+        choice = (rng.uniform(size=(n, *self.shape, 1)) > edges[..., :-1]).sum(-1)
+        draws = np.stack([c.sample(n, rng) for c in self.components], axis=-1)
+        return np.take_along_axis(draws, choice[..., None], axis=-1)[..., 0]
+
+    def affine(self, shift: Any, factor: Any) -> Mixture:
+        return Mixture(self.weights, [c.affine(shift, factor) for c in self.components])
+
+    def __getitem__(self, key: Any) -> Mixture:
+        weights = np.broadcast_to(self.weights, (*self.shape, len(self.components)))
+        return Mixture(weights[key], [c[key] for c in self.components])

@@ -1,0 +1,100 @@
+"""A distribution known by some of its quantiles."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from .base import Array, Distribution
+
+
+class Quantiles(Distribution):
+    """The piecewise linear quantile function through (levels[k], values[k]), with exponential tails.
+
+    Parameters
+    ----------
+    levels : (K,) increasing, strictly between 0 and 1, K >= 2.
+    values : (K, *shape); sorted along the first axis, so crossing quantiles are put in order.
+
+    Outside the outermost levels the tail goes on exponentially with the density it has there.
+    """
+
+    def __init__(self, levels: Any, values: Any):
+        self.levels = np.asarray(levels, float)
+        self.values = np.sort(np.asarray(values, float), axis=0)
+        if len(self.levels) < 2 or np.any(np.diff(self.levels) <= 0) or not 0 < self.levels[0] < self.levels[-1] < 1:
+            raise ValueError(f"levels must be two or more, increasing, inside (0, 1); got {levels}")
+        if len(self.values) != len(self.levels):
+            raise ValueError(f"{len(self.levels)} levels for {len(self.values)} rows of values")
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        return self.values.shape[1:]
+
+    @property
+    def _rates(self) -> tuple[Array, Array]:
+        """Mean excess of the lower and of the upper tail, matching the density of the outer segments."""
+        slope = np.diff(self.values, axis=0) / np.diff(self.levels).reshape(-1, *[1] * len(self.shape))
+        return slope[0] * self.levels[0], slope[-1] * (1 - self.levels[-1])
+
+    @property
+    def mean(self) -> Array:
+        low, high = self._rates
+        widths = np.diff(self.levels).reshape(-1, *[1] * len(self.shape))
+        inner = (widths * (self.values[1:] + self.values[:-1]) / 2).sum(0)
+        below = self.levels[0] * (self.values[0] - low)
+        return inner + below + (1 - self.levels[-1]) * (self.values[-1] + high)
+
+    @property
+    def var(self) -> Array:
+        mean = self.mean
+        return self.expect(lambda y: (y - mean) ** 2)
+
+    def _ppf(self, q: Array) -> Array:
+        q = np.broadcast_to(q, np.broadcast_shapes(q.shape, self.shape))
+        low, high = self._rates
+        k = np.clip(np.searchsorted(self.levels, q, side="right") - 1, 0, len(self.levels) - 2)
+        columns = np.broadcast_arrays(k, *np.ix_(*map(np.arange, self.shape)))[1:] if self.shape else []
+        start, end = self.values[(k, *columns)], self.values[(k + 1, *columns)]
+        share = (q - self.levels[k]) / (self.levels[k + 1] - self.levels[k])
+        inner = start + share * (end - start)
+        left = self.values[0] + low * np.log(np.minimum(q / self.levels[0], 1))
+        right = self.values[-1] - high * np.log(np.minimum((1 - q) / (1 - self.levels[-1]), 1))
+        return np.where(q < self.levels[0], left, np.where(q > self.levels[-1], right, inner))
+
+    def _locate(self, y: Any) -> tuple[Array, Array]:
+        """cdf and density at y."""
+        y = np.broadcast_to(np.asarray(y, float), np.broadcast_shapes(np.shape(y), self.shape))
+        low, high = (np.maximum(rate, 1e-300) for rate in self._rates)
+        left = self.levels[0] * np.exp(np.minimum((y - self.values[0]) / low, 0))
+        right = (1 - self.levels[-1]) * np.exp(np.minimum((self.values[-1] - y) / high, 0))
+        below, above = y < self.values[0], y > self.values[-1]
+        cdf = np.where(below, left, 1 - right)
+        density = np.where(below, left / low, right / high)
+        for k in range(len(self.levels) - 1):
+            start, end = self.values[k], self.values[k + 1]
+            inside = (y >= start) & (y <= end) & (end > start)
+            slope = (self.levels[k + 1] - self.levels[k]) / np.where(end > start, end - start, 1.0)
+            cdf = np.where(inside, self.levels[k] + slope * (y - start), cdf)
+            density = np.where(inside, slope, density)
+        missing = np.isnan(y)
+        return np.where(missing, np.nan, cdf), np.where(missing | (above & (right == 0)), np.nan, density)
+
+    def cdf(self, y: Any) -> Array:
+        return self._locate(y)[0]
+
+    def log_prob(self, y: Any) -> Array:
+        with np.errstate(divide="ignore"):
+            return np.log(self._locate(y)[1])
+
+    def affine(self, shift: Any, factor: Any) -> Quantiles:
+        if np.any(np.asarray(factor) < 0):
+            if not np.all(np.asarray(factor) < 0):
+                raise ValueError("factor must have one sign")
+            return Quantiles(1 - self.levels[::-1], (shift + factor * self.values)[::-1])
+        return Quantiles(self.levels, shift + factor * self.values)
+
+    def __getitem__(self, key: Any) -> Quantiles:
+        keys = key if isinstance(key, tuple) else (key,)
+        return Quantiles(self.levels, self.values[(slice(None), *keys)])

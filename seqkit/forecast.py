@@ -1,0 +1,228 @@
+"""`Forecast`: what every forecaster returns, a predictive distribution on the caller's own calendar."""
+
+from __future__ import annotations
+
+from collections.abc import Hashable, Iterable
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from seqkit.data.sequences import Array, as_sequences, join_index
+from seqkit.distributions import Distribution, Transformed, stack
+from seqkit.distributions.transformed import Exp
+from seqkit.persistence import Record
+
+
+class Forecast(Record):
+    """The distribution of the next steps of one series or of a panel.
+
+    Results are a Series for one channel and a DataFrame for several, on an index that continues the
+    fitted one; for a panel the index is (series, time). Arithmetic with numbers, or with one number per
+    step, changes the units of the whole distribution: ``forecast / 1000``, ``100 + forecast``.
+
+    Attributes
+    ----------
+    distribution : shape (series, horizon, channels).
+    """
+
+    def __init__(
+        self, distribution: Distribution, index: list[pd.Index], keys: tuple[Hashable, ...],
+        columns: tuple[Hashable, ...], single: bool,
+    ):  # fmt: skip
+        self.distribution, self._times = distribution, index
+        self.keys, self.columns, self.single = keys, columns, single
+
+    @property
+    def horizon(self) -> int:
+        return self.distribution.shape[1]
+
+    @property
+    def index(self) -> pd.Index:
+        """The time stamps of the forecast, (series, time) for a panel."""
+        return self._times[0] if self.single else join_index(self.keys, self._times)
+
+    def _out(self, values: Array) -> pd.Series | pd.DataFrame:
+        flat = values.reshape(-1, len(self.columns))
+        if len(self.columns) == 1:
+            return pd.Series(flat[:, 0], index=self.index, name=self.columns[0])
+        return pd.DataFrame(flat, index=self.index, columns=pd.Index(self.columns))
+
+    @property
+    def mean(self) -> pd.Series | pd.DataFrame:
+        """Expected values."""
+        return self._out(self.distribution.mean)
+
+    @property
+    def median(self) -> pd.Series | pd.DataFrame:
+        """Medians, the best point forecasts under absolute error."""
+        return self._out(self.distribution.median)
+
+    @property
+    def scale(self) -> pd.Series | pd.DataFrame:
+        """Standard deviations."""
+        return self._out(self.distribution.scale)
+
+    def quantile(self, q: float | Iterable[float]) -> pd.Series | pd.DataFrame:
+        """The `q` quantile; several levels give a frame with one column per level (below the channels, if any)."""
+        if np.ndim(q) == 0:  # type: ignore[arg-type]
+            return self._out(self.distribution.quantile(q))  # type: ignore[arg-type]
+        levels = list(q)  # type: ignore[arg-type]
+        return self._side_by_side(dict(zip(levels, self.distribution.quantile(levels), strict=True)))
+
+    def interval(self, level: float) -> pd.DataFrame:
+        """The central interval that holds `level` percent of the probability: columns lo and hi."""
+        tail = _tail(level)
+        return self._side_by_side({"lo": self.distribution.quantile(tail), "hi": self.distribution.quantile(1 - tail)})
+
+    def to_frame(self, level: float | Iterable[float] = (80, 95)) -> pd.DataFrame:
+        """Mean and central intervals: columns mean, lo-95, lo-80, hi-80, hi-95 (one such block per channel)."""
+        levels = sorted([level] if np.ndim(level) == 0 else list(level))  # type: ignore[arg-type, list-item]
+        columns = {"mean": self.distribution.mean}
+        for one in reversed(levels):
+            columns[f"lo-{one:g}"] = self.distribution.quantile(_tail(one))
+        for one in levels:
+            columns[f"hi-{one:g}"] = self.distribution.quantile(1 - _tail(one))
+        return self._side_by_side(columns)
+
+    def sample(self, n: int, seed: int | np.random.Generator | None = None) -> pd.DataFrame:
+        """`n` paths, one column each; steps are drawn jointly where the model has a joint law."""
+        if isinstance(n, bool) or not isinstance(n, (int, np.integer)) or n < 1:
+            raise ValueError(f"n must be a positive integer, got {n!r}")
+        draws = self.distribution.sample(int(n), np.random.default_rng(seed))
+        flat = draws.reshape(len(draws), -1, len(self.columns))
+        if len(self.columns) == 1:
+            return pd.DataFrame(flat[:, :, 0].T, index=self.index, columns=pd.RangeIndex(len(draws), name="sample"))
+        names = pd.MultiIndex.from_product([self.columns, range(len(draws))], names=["channel", "sample"])
+        return pd.DataFrame(flat.transpose(1, 2, 0).reshape(flat.shape[1], -1), index=self.index, columns=names)
+
+    def _side_by_side(self, columns: dict[Any, Array]) -> pd.DataFrame:
+        flat = {name: values.reshape(-1, len(self.columns)) for name, values in columns.items()}
+        if len(self.columns) == 1:
+            return pd.DataFrame({name: values[:, 0] for name, values in flat.items()}, index=self.index)
+        blocks = {(c, name): values[:, k] for k, c in enumerate(self.columns) for name, values in flat.items()}
+        frame = pd.DataFrame(blocks, index=self.index)
+        frame.columns = frame.columns.set_names(["channel", "statistic"])
+        return frame
+
+    # -- scores ----------------------------------------------------------------------------------
+
+    def align(self, actual: Any) -> Array:
+        """`actual` at the forecast's steps, (series, horizon, channels): by index for pandas, else by position."""
+        given = as_sequences(actual, name="actual", frequency=self._frequency(actual))
+        if len(given.columns) != len(self.columns) or given.single != self.single:
+            raise ValueError(
+                f"actual has {len(given)} series of {len(given.columns)} channel(s), the forecast {len(self.keys)} of "
+                f"{len(self.columns)}"
+            )
+        parts = []
+        for key, times in zip(self.keys, self._times, strict=True):
+            if not self.single and key not in given.keys:
+                raise ValueError(f"actual has no series {key!r}")
+            i = 0 if self.single else given.keys.index(key)
+            values, calendar = given.array(i), given.calendars[i]
+            if isinstance(actual, pd.Series | pd.DataFrame | dict) and calendar.index.dtype == times.dtype:
+                rows = calendar.index.get_indexer(times)
+                if (rows < 0).any():
+                    raise ValueError(
+                        f"actual has no value at {times[int(np.argmax(rows < 0))]}; it must cover the forecast, "
+                        f"{times[0]} .. {times[-1]} (use NaN where unknown)"
+                    )
+                values = values[rows]
+            elif len(values) != self.horizon:
+                raise ValueError(f"actual has {len(values)} steps, the forecast {self.horizon}")
+            parts.append(values)
+        return np.stack(parts)
+
+    def _frequency(self, actual: Any) -> Any:
+        times = self._times[0]
+        return times.freq if isinstance(times, pd.DatetimeIndex) and hasattr(actual, "index") else None
+
+    def log_prob(self, actual: Any) -> pd.Series | pd.DataFrame:
+        """Log density of each actual value, in nats; NaN where it is missing."""
+        return self._out(self.distribution.log_prob(self.align(actual)))
+
+    def crps(self, actual: Any) -> pd.Series | pd.DataFrame:
+        """Continuous ranked probability score of each actual value, in the units of the data; smaller is better."""
+        return self._out(self.distribution.crps(self.align(actual)))
+
+    # -- arithmetic ------------------------------------------------------------------------------
+
+    def _map(self, distribution: Distribution) -> Forecast:
+        return Forecast(distribution, self._times, self.keys, self.columns, self.single)
+
+    def _operand(self, other: Any) -> Array | None:
+        if isinstance(other, pd.Series | pd.DataFrame):
+            return self.align(other)
+        if isinstance(other, (int, float, np.number, np.ndarray)):
+            values = np.asarray(other, float)
+            return values if values.ndim == 0 else np.broadcast_to(values.reshape(-1, 1), (self.horizon, len(self.columns)))
+        return None
+
+    def _affine(self, shift: Any, factor: Any) -> Any:
+        shift, factor = self._operand(shift), self._operand(factor)
+        if shift is None or factor is None:
+            return NotImplemented
+        return self._map(self.distribution.affine(shift, factor))
+
+    def __add__(self, other: Any) -> Forecast:
+        return self._affine(other, 1.0)
+
+    __radd__ = __add__
+
+    def __sub__(self, other: Any) -> Forecast:
+        return NotImplemented if self._operand(other) is None else self._affine(-self._operand(other), 1.0)
+
+    def __rsub__(self, other: Any) -> Forecast:
+        return self._affine(other, -1.0)
+
+    def __mul__(self, other: Any) -> Forecast:
+        return self._affine(0.0, other)
+
+    __rmul__ = __mul__
+
+    def __truediv__(self, other: Any) -> Forecast:
+        return NotImplemented if self._operand(other) is None else self._affine(0.0, 1.0 / self._operand(other))
+
+    def __neg__(self) -> Forecast:
+        return self._affine(0.0, -1.0)
+
+    def exp(self) -> Forecast:
+        """The forecast of exp(y), for a model of log y."""
+        return self._map(Transformed(self.distribution, Exp()))
+
+    __array_ufunc__ = None  # NumPy arrays on the left defer to the methods above
+
+    # -- parts and pictures ----------------------------------------------------------------------
+
+    def __getitem__(self, key: Hashable) -> Forecast:
+        """The forecast of one series of a panel."""
+        if self.single or key not in self.keys:
+            raise KeyError(f"no series {key!r}; " + ("this is one series" if self.single else f"there are {list(self.keys[:5])}"))
+        i = self.keys.index(key)
+        return Forecast(self.distribution[i : i + 1], [self._times[i]], (key,), self.columns, True)
+
+    def plot(self, history: Any = None, *, level: Iterable[float] = (80, 95), ax: Any = None) -> Any:
+        """Mean and intervals after the end of `history`; returns the matplotlib Axes."""
+        from seqkit.plotting import forecast
+
+        return forecast(self, history, level=level, ax=ax)
+
+    def __repr__(self) -> str:
+        times = self._times[0]
+        span = f"{times[0]} .. {times[-1]}" if len(self._times) == 1 else f"{len(self.keys)} series"
+        family = type(self.distribution).__name__
+        channels = f", {len(self.columns)} channels" if len(self.columns) > 1 else ""
+        return f"Forecast({self.horizon} steps, {span}{channels}, {family})"
+
+
+def _tail(level: float) -> float:
+    if not 0 < level < 100:
+        raise ValueError(f"level is a percentage between 0 and 100, got {level}")
+    return (1 - level / 100) / 2
+
+
+def concat(forecasts: list[Forecast], keys: tuple[Hashable, ...]) -> Forecast:
+    """Forecasts of single series with one horizon as the forecast of a panel."""
+    members = [f.distribution[0] for f in forecasts]
+    return Forecast(stack(members), [f._times[0] for f in forecasts], keys, forecasts[0].columns, False)

@@ -1,0 +1,239 @@
+"""Maximum likelihood for exponential smoothing forms, on bare arrays (the numbers behind ``ETS``)."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from itertools import product
+
+import numpy as np
+
+from seqkit.kernels.smoothing import Coefficients, Objective, log_likelihood, smooth
+from seqkit.models.seasonality import remove_season, seasonal_indices
+
+# The usual region (Hyndman et al. 2008, section 10.2): 0 < beta < alpha < 1, 0 < gamma < 1 - alpha,
+# held by fitting beta / alpha and gamma / (1 - alpha), each within these bounds.
+BOUNDS = {"alpha": (1e-4, 0.9999), "beta": (1e-4, 0.9999), "gamma": (1e-4, 0.9999),
+          "phi": (0.8, 0.98)}
+STARTS = {"alpha": (0.02, 0.2, 0.6, 0.95), "beta": (0.02, 0.2), "gamma": (0.02, 0.3),
+          "phi": (0.97,)}
+SEARCHES = 3
+ORDER = ("alpha", "beta", "gamma", "phi")
+
+
+@dataclass(frozen=True)
+class Form:
+    """One of the forms ETS(error, trend, season), e.g. ``Form("M", "Ad", "M")``."""
+
+    error: str
+    trend: str
+    season: str
+
+    @property
+    def name(self) -> str:
+        return f"ETS({self.error},{self.trend},{self.season})"
+
+    @classmethod
+    def parse(cls, name: str) -> Form:
+        """Read a name back: the inverse of ``name``."""
+        return cls(*name[4:-1].split(","))
+
+    @property
+    def linear(self) -> bool:
+        """Class 1 of Hyndman et al. (2008): additive throughout, so forecasts are exactly normal."""
+        return self.error == "A" and self.season != "M"
+
+    @property
+    def positive(self) -> bool:
+        """Whether the form needs positive data."""
+        return self.error == "M" or self.season == "M"
+
+    def smoothing(self) -> tuple[str, ...]:
+        """Names of the smoothing parameters the form has."""
+        has = {"alpha": True, "beta": self.trend != "N", "gamma": self.season != "N",
+               "phi": self.trend == "Ad"}
+        return tuple(name for name in ORDER if has[name])
+
+    def size(self, period: int) -> int:
+        """Free parameters: smoothing, initial states (one season is the others' complement), variance."""
+        states = 1 + (self.trend != "N") + (period - 1 if self.season != "N" else 0)
+        return len(self.smoothing()) + states + 1
+
+
+@dataclass(frozen=True)
+class Fit:
+    """A form with its maximum likelihood parameters and initial states."""
+
+    form: Form
+    coefficients: Coefficients
+    level: float
+    slope: float
+    season: np.ndarray
+    sigma: float
+    log_likelihood: float
+    n: int
+    parameters: int
+
+    def criterion(self, name: str) -> float:
+        """``"aic"``, ``"aicc"`` or ``"bic"``; infinite where the correction is undefined."""
+        n, k = self.n, self.parameters
+        aic = -2.0 * self.log_likelihood + 2.0 * k
+        if name == "aic":
+            return aic
+        if name == "bic":
+            return aic + k * (np.log(n) - 2.0)
+        return aic + 2.0 * k * (k + 1.0) / (n - k - 1.0) if n > k + 1 else np.inf
+
+
+def fit_form(y: np.ndarray, form: Form, period: int) -> Fit:
+    """Fit one form to y (T,) by maximum likelihood; NaN is missing.
+
+    Starts from the states of a classical decomposition (Hyndman et al. 2008, section 2.6.1) and the
+    best smoothing parameters of a coarse grid, then L-BFGS-B with exact gradients.
+    """
+    period = period if form.season != "N" else 1
+    unit = _unit(y)
+    problem = _Problem(y / unit, form, period)
+    x = problem.solve()
+    c, season = problem.unpack(x)
+    c, season = _normalised(c, season, form)
+    c[4:6] *= unit
+    season = season * unit if form.season == "A" else season
+    return build(y, form, Coefficients(*(float(v) for v in c[:4]), form.season == "M"),
+                 c[4], c[5], season)
+
+
+def build(
+    y: np.ndarray, form: Form, coefficients: Coefficients, level: float, slope: float,
+    season: np.ndarray,
+) -> Fit:
+    """Likelihood and error scale of given parameters and states.
+
+    sigma divides by the degrees of freedom left, as R's ``ets``; the likelihood has its maximum
+    likelihood value.
+    """
+    means = smooth(y, coefficients, level, slope, season).means
+    relative = form.error == "M"
+    seen = ~np.isnan(y)
+    e = (y - means)[seen] / (means[seen] if relative else 1.0)
+    n, k = len(e), form.size(len(season))
+    floor = _floor(y, relative)
+    value = log_likelihood(y, means, relative=relative, floor=floor)
+    sigma = float(np.sqrt((e @ e + floor) / max(n - k + 1, 1)))
+    return Fit(form, coefficients, float(level), float(slope), season, sigma, value, n, k)
+
+
+class _Problem:
+    """The likelihood of one form as a function of a well-scaled vector x in a box."""
+
+    def __init__(self, y: np.ndarray, form: Form, period: int) -> None:
+        relative = form.error == "M"
+        self.form, self.period = form, period
+        self.multiplies = form.season == "M"
+        self.objective = Objective(y, period, multiplies=self.multiplies, relative=relative,
+                                   floor=_floor(y, relative))
+        self.names = form.smoothing()
+        level, slope, season = initial_states(y, form, period)
+        self.start = np.concatenate([[level, slope], season])
+        step_season = 0.3 / max(abs(level), 1.0) if self.multiplies else 0.3
+        self.steps = np.concatenate([[1.0, 0.1], np.full(period, step_season)])
+        free = [True, form.trend != "N"] + [form.season != "N"] * period
+        self.free = np.flatnonzero(free)
+
+    def unpack(self, x: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """x to coefficients (6,) and season (m,)."""
+        c = np.array([0.0, 0.0, 0.0, 1.0, 0.0, 0.0])
+        k = len(self.names)
+        for name, value in zip(self.names, x):
+            c[ORDER.index(name)] = value
+        c[1] *= c[0]
+        c[2] *= 1.0 - c[0]
+        states = self.start.copy()
+        states[self.free] += self.steps[self.free] * x[k:]
+        c[4:6] = states[:2]
+        return c, states[2:]
+
+    def __call__(self, x: np.ndarray) -> tuple[float, np.ndarray]:
+        c, season = self.unpack(x)
+        value, g = self.objective(c, season)
+        if not np.isfinite(value):
+            # A finite wall: the line search steps back from it.
+            return 1e12, np.zeros_like(x)
+        a = c[0]
+        outer = np.array([g[0] + g[1] * c[1] / a - g[2] * c[2] / (1.0 - a), g[1] * a,
+                          g[2] * (1.0 - a), g[3]])
+        k = len(self.names)
+        out = np.empty_like(x)
+        out[:k] = outer[[ORDER.index(name) for name in self.names]]
+        out[k:] = g[4:][self.free] * self.steps[self.free]
+        return value, out
+
+    def solve(self) -> np.ndarray:
+        """The best of a few searches: the surface has more than one hill, chiefly along alpha."""
+        from scipy.optimize import minimize
+
+        states = np.zeros(len(self.free))
+        grid = [np.concatenate([point, states])
+                for point in product(*(STARTS[name] for name in self.names))]
+        ranked = sorted(((self(x)[0], i) for i, x in enumerate(grid)))
+        starts: dict[float, np.ndarray] = {}
+        for _, i in ranked:
+            starts.setdefault(grid[i][0], grid[i])
+        bounds = [BOUNDS[name] for name in self.names] + [(None, None)] * len(states)
+        options = {"maxiter": 500, "maxfun": 2000, "ftol": 1e-11, "gtol": 1e-5, "maxcor": 10}
+        runs = [
+            minimize(self, x, jac=True, method="L-BFGS-B", bounds=bounds, options=options)
+            for x in list(starts.values())[:SEARCHES]
+        ]
+        return min(runs, key=lambda run: run.fun).x
+
+
+def initial_states(y: np.ndarray, form: Form, period: int) -> tuple[float, float, np.ndarray]:
+    """Level, slope and season before the first row: decomposition of the first seasons, then a line."""
+    multiplies = form.season == "M"
+    season = np.ones(period) if multiplies else np.zeros(period)
+    if form.season != "N":
+        if len(y) >= 2 * period:
+            season = seasonal_indices(y[: 5 * period], period, multiplicative=multiplies)
+        if multiplies:
+            season = np.maximum(season, 1e-2)
+    adjusted = remove_season(y, season, multiplies)
+    t = np.flatnonzero(~np.isnan(adjusted))[: max(10, 2 * period)]
+    z = adjusted[t]
+    if len(t) < 2:
+        return float(z[0]) if len(z) else 0.0, 0.0, season
+    centre = t - t.mean()
+    slope = float(centre @ z / (centre @ centre))
+    level = float(z.mean() - slope * (t.mean() + 1.0))
+    if form.trend == "N":
+        return float(z.mean()), 0.0, season
+    if form.positive and level <= 0.0:
+        return float(z[0]), 0.0, season
+    return level, slope, season
+
+
+def _normalised(c: np.ndarray, season: np.ndarray, form: Form) -> tuple[np.ndarray, np.ndarray]:
+    """Move the season's mean into the level: the same model, and states that can be read."""
+    c = c.copy()
+    if form.season == "A":
+        c[4] += season.mean()
+        return c, season - season.mean()
+    if form.season == "M":
+        c[4:6] *= season.mean()
+        return c, season / season.mean()
+    return c, season
+
+
+def _unit(y: np.ndarray) -> float:
+    """A scale for the search: the spread of the data, or their size when they do not vary."""
+    spread = float(np.nanstd(y))
+    size = float(np.nanmean(np.abs(y)))
+    if spread > 1e-10 * size:
+        return spread
+    return size if size > 0.0 else 1.0
+
+
+def _floor(y: np.ndarray, relative: bool) -> float:
+    """Least sum of squares: a perfect fit would have an infinite likelihood."""
+    n = np.count_nonzero(~np.isnan(y))
+    size = 1.0 if relative else float(np.nanmean(np.abs(y))) or 1.0
+    return n * (1e-8 * size) ** 2

@@ -1,0 +1,536 @@
+"""What AR and VAR share: y_t = d_t beta + sum_i phi_i y_{t-i} + e_t, e ~ N(0, sigma), with k channels.
+
+Fitting is least squares through the lag products of `kernels.autoregression`; prediction of what is
+partly missing goes through the companion filter; forecasts are exact joint normals, or bootstrapped paths.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from abc import abstractmethod
+from collections.abc import Hashable, Sequence
+from typing import Any, Literal, Self
+
+import numpy as np
+import pandas as pd
+
+from seqkit.base import Forecaster
+from seqkit.data.calendar import Calendar
+from seqkit.data.scaling import Identity
+from seqkit.data.sequences import Array, Sequences
+from seqkit.distributions import Distribution, Empirical, JointNormal, Normal, stack
+from seqkit.kernels import autoregression as kernel
+from seqkit.persistence import Record
+
+Order = int | Sequence[int] | Literal["aic", "bic", "hqic"]
+CRITERIA = ("aic", "bic", "hqic")
+TRENDS = {"n": (), "c": ("const",), "t": ("trend",), "ct": ("const", "trend")}
+
+
+class LinearFit(Record):
+    """One fitted equation system. `coef` and `errors` are (k, regressors): fixed terms, inputs, then lags by channel."""
+
+    coef: Array
+    errors: Array  # standard errors
+    lags: Array
+    sigma: Array  # (k, k) innovation covariance used for forecasts
+    log_likelihood: float
+    rows: int  # observations that entered the likelihood
+    fixed: int  # number of regressors that are not lags
+    criteria: dict[int, float] | None  # criterion of every order tried
+
+    @property
+    def channels(self) -> int:
+        return len(self.sigma)
+
+    @property
+    def beta(self) -> Array:
+        return self.coef[:, : self.fixed]
+
+    @property
+    def order(self) -> int:
+        return int(self.lags[-1]) if len(self.lags) else 0
+
+    @property
+    def phi(self) -> Array:
+        """(p, k, k), zero at the lags left out."""
+        k = self.channels
+        phi = np.zeros((self.order, k, k))
+        if len(self.lags):
+            phi[self.lags - 1] = self.coef[:, self.fixed :].reshape(k, len(self.lags), k).transpose(1, 0, 2)
+        return phi
+
+    @property
+    def parameters(self) -> int:
+        """Coefficients and the free elements of the innovation covariance."""
+        return self.coef.size + self.channels * (self.channels + 1) // 2
+
+    def criterion(self, name: str) -> float:
+        return information(name, self.log_likelihood, self.parameters, self.rows)
+
+
+def information(name: str, log_likelihood: Any, parameters: Any, rows: int) -> Any:
+    """-2 log L + c k: c is 2 (Akaike 1974), log n (Schwarz 1978) or 2 log log n (Hannan & Quinn 1979)."""
+    weight = {"aic": 2.0, "bic": np.log(rows), "hqic": 2 * np.log(np.log(rows))}[name]
+    return -2 * log_likelihood + weight * parameters
+
+
+class Memory(Record):
+    """The end of one series: its last p rows (mean and, where some are missing, covariance) and the next t."""
+
+    def __init__(self, mean: Array, cov: Array | None, clock: int):
+        self.mean, self.cov, self.clock = mean, cov, clock
+
+
+@dataclasses.dataclass(eq=False, repr=False)
+class Autoregression(Forecaster):
+    """Shared fields and verbs of AR and VAR."""
+
+    order: Order = "aic"
+    trend: Literal["n", "c", "t", "ct"] = "c"
+    season: int | None = None
+    ridge: float = 0.0
+    max_order: int | None = None
+    panel: Literal["each", "global"] = "each"
+    intervals: Literal["normal", "bootstrap"] = "normal"
+    draws: int = 1000
+    seed: int = 0
+
+    @property
+    def pooled(self) -> bool:
+        return self.panel == "global"
+
+    def fit(self, x: Any, y: None = None, *, covariates: Any = None) -> Self:
+        """Learn from the observed sequence(s) `x`; see `Forecaster.fit`."""
+        data = self._intake(x, "x")
+        super().fit(data, y, covariates=covariates)
+        if not isinstance(self.scale, Identity):
+            self._original = data  # for the Jacobian of `log_likelihood_`
+        return self
+
+    # -- fitting ---------------------------------------------------------------------------------
+
+    def _fit(self, data: Sequences, covariates: Array | None) -> None:
+        self._check()
+        groups = [list(range(len(data)))] if self.pooled else [[i] for i in range(len(data))]
+        parts = _split(covariates, data)
+        fits = []
+        for members in groups:
+            try:
+                ys, fixed = [], []
+                for i in members:
+                    y, lead = _trim(data.array(i))
+                    columns = self._columns(lead + np.arange(len(y)))
+                    fixed.append(columns if parts[i] is None else np.hstack([columns, parts[i][lead:]]))
+                    ys.append(y)
+                fits.append(self._fit_group(ys, fixed))
+            except ValueError as error:
+                where = "" if data.single or self.pooled else f"{data.label(members[0])}: "
+                raise ValueError(f"{where}{error}") from error
+        self._fits = fits
+        self._data, self._covariates = data, covariates
+        self._origins = tuple(c.cut(0, 1) for c in data.calendars)
+        self._memory = [self._remember(i, data.array(i), parts[i]) for i in range(len(data))]
+
+    def _check(self) -> None:
+        if isinstance(self.order, str) and self.order not in CRITERIA:
+            raise ValueError(f"order must be an int, a list of lags or one of {', '.join(CRITERIA)}; got {self.order!r}")
+        if self.trend not in TRENDS:
+            raise ValueError(f"trend must be one of {', '.join(TRENDS)}; got {self.trend!r}")
+        if self.season is not None and (not isinstance(self.season, (int, np.integer)) or self.season < 2):
+            raise ValueError(f"season must be an integer of at least 2 (dummies per season) or None, got {self.season!r}")
+        if self.ridge < 0:
+            raise ValueError(f"ridge must not be negative, got {self.ridge}")
+        for name, known in (("panel", ("each", "global")), ("intervals", ("normal", "bootstrap"))):
+            if getattr(self, name) not in known:
+                raise ValueError(f"{name} must be one of {', '.join(known)}; got {getattr(self, name)!r}")
+
+    def _lags(self, rows: int, fixed: int, channels: int) -> tuple[Array, bool]:
+        """The lags asked for, or all candidates and True where a criterion is to choose."""
+        if isinstance(self.order, str):
+            room = (rows - fixed - 2) // (channels + 1)  # rows left must exceed the regressors
+            top = int(10 * np.log10(max(rows, 2))) if self.max_order is None else self.max_order
+            if channels > 1 and self.max_order is None:
+                top = int(12 * (rows / 100) ** 0.25)
+            return np.arange(1, max(min(top, room), 0) + 1), True
+        if isinstance(self.order, (int, np.integer)) and not isinstance(self.order, bool):
+            if self.order < 0:
+                raise ValueError(f"order must not be negative, got {self.order}")
+            return np.arange(1, self.order + 1), False
+        lags = np.unique(np.asarray(self.order, dtype=int)) if np.ndim(self.order) == 1 else np.zeros(1, int)
+        if len(lags) == 0 or lags[0] < 1:
+            raise ValueError(f"order as a list must hold positive lags, got {self.order!r}")
+        return lags, False
+
+    def _columns(self, t: Array) -> Array:
+        """The deterministic regressors at rows t (0 is the first row of the fit): const 1, trend t + 1, dummies."""
+        columns = [np.ones(len(t)) if name == "const" else t + 1.0 for name in TRENDS[self.trend]]
+        if self.season:
+            first = 1 if "const" in TRENDS[self.trend] else 0
+            columns += [(t % self.season == j).astype(float) for j in range(first, self.season)]
+        return np.column_stack(columns) if columns else np.zeros((len(t), 0))
+
+    def _column_names(self) -> list[str]:
+        names = list(TRENDS[self.trend])
+        if self.season:
+            first = 1 if "const" in TRENDS[self.trend] else 0
+            names += [f"s({j + 1},{self.season})" for j in range(first, self.season)]
+        return names
+
+    def _fit_group(self, ys: list[Array], fixed: list[Array]) -> LinearFit:
+        """Least squares over one series, or over several that share one model."""
+        return self._least_squares(ys, fixed)
+
+    def _least_squares(self, ys: list[Array], fixed: list[Array]) -> LinearFit:
+        k, q = ys[0].shape[1], fixed[0].shape[1]
+        shift = _mean(ys) if "const" in TRENDS[self.trend] else np.zeros(k)
+        lags, choose = self._lags(max(map(len, ys)), q, k)
+        criteria = None
+        if choose:
+            lags, criteria = self._choose(ys, fixed, lags, shift)
+        designs = [kernel.Design(y, d, lags, int(lags[-1]) if len(lags) else 0) for y, d in zip(ys, fixed, strict=True)]
+        factor = kernel.factorise(designs, shift)
+        if factor.rows <= factor.regressors:
+            longest = max(map(len, ys))
+            raise ValueError(
+                f"{factor.rows} complete windows are too few for {factor.regressors} coefficients (longest series "
+                f"{longest} steps, largest lag {designs[0].start}); lower the order, or use method='mle' or "
+                "'yule-walker' where values are missing"
+            )
+        penalty = None
+        if self.ridge:
+            penalty = np.full(factor.regressors, float(self.ridge))
+            penalty[: self._columns(np.arange(1)).shape[1]] = 0.0
+        fit = _finish(kernel.solve(factor, penalty), factor, lags, q, shift, "const" in TRENDS[self.trend])
+        fit.sigma = self._forecast_sigma(fit.sigma * factor.rows, factor)
+        fit.errors = np.sqrt(np.outer(np.diag(self._error_sigma(fit.sigma, factor)), fit.errors))
+        fit.criteria = criteria
+        return fit
+
+    def _choose(
+        self, ys: list[Array], fixed: list[Array], lags: Array, shift: Array
+    ) -> tuple[Array, dict[int, float]]:
+        """The best of the nested orders 0 .. max(lags) on the rows common to all, from one factor."""
+        k, q = ys[0].shape[1], fixed[0].shape[1]
+        start = int(lags[-1]) if len(lags) else 0
+        designs = [kernel.Design(y, d, lags, start) for y, d in zip(ys, fixed, strict=True)]
+        factor = kernel.factorise(designs, shift)
+        if factor.rows <= factor.regressors:
+            raise ValueError(
+                f"{factor.rows} complete windows are too few to choose among orders up to {start}; set max_order lower, "
+                "or use an integer order with method='mle'"
+            )
+        rss = kernel.nested_rss(factor, q, k)
+        floor = np.finfo(float).tiny
+        log_det = np.log(np.maximum(np.linalg.det(rss / factor.rows), floor)) if k > 1 else np.log(
+            np.maximum(rss[:, 0, 0] / factor.rows, floor)
+        )  # fmt: skip
+        likelihood = -0.5 * factor.rows * (k * (1 + np.log(2 * np.pi)) + log_det)
+        parameters = k * (q + k * np.arange(len(rss)))
+        values = information(str(self.order), likelihood, parameters, factor.rows)
+        return np.arange(1, int(np.argmin(values)) + 1), dict(enumerate(values.tolist()))
+
+    @staticmethod
+    @abstractmethod
+    def _forecast_sigma(rss: Array, factor: kernel.Factor) -> Array:
+        """The innovation covariance from the residual sums of squares."""
+
+    @staticmethod
+    @abstractmethod
+    def _error_sigma(sigma: Array, factor: kernel.Factor) -> Array:
+        """The innovation covariance that standard errors use."""
+
+    # -- state -----------------------------------------------------------------------------------
+
+    def _model(self, i: int) -> LinearFit:
+        return self._fits[0] if self.pooled or len(self._fits) == 1 else self._fits[i]
+
+    def _offset(self, fit: LinearFit, t: Array, inputs: Array | None) -> Array:
+        columns = self._columns(t)
+        return (columns if inputs is None else np.hstack([columns, inputs])) @ fit.beta.T
+
+    def _remember(self, i: int, y: Array, inputs: Array | None) -> Memory:
+        """The state after `y`, filtered from the last p rows that are all observed (or from the start)."""
+        fit = self._model(i)
+        p, clock = fit.order, len(y)
+        complete = ~np.isnan(y).any(1)
+        if p == 0 or (len(y) >= p and complete[-p:].all()):
+            return Memory(y[len(y) - p :][::-1].ravel(), None, clock)
+        runs = np.convolve(complete, np.ones(p), "valid") == p if len(y) >= p else np.zeros(0, bool)
+        begin = int(np.flatnonzero(runs)[-1]) + p if runs.any() else 0
+        start = Memory(y[begin - p : begin][::-1].ravel(), None, begin) if runs.any() else self._prior(fit, y)
+        return self._run(fit, start, y[begin:], None if inputs is None else inputs[begin:])[2]
+
+    @staticmethod
+    def _prior(fit: LinearFit, y: Array) -> Memory:
+        """The state before a series begins: stationary where there is such a law, else vague."""
+        from seqkit.kernels.companion import stationary_covariance
+
+        p, k = fit.order, fit.channels
+        mean = np.nan_to_num(_mean([y]))
+        cov = stationary_covariance(fit.phi, fit.sigma)
+        if cov is None:
+            size = np.nan_to_num(np.nanvar(y, axis=0)) if np.isfinite(y).any() else np.zeros(k)
+            cov = np.diag(np.tile(100 * (size + np.diag(fit.sigma)), p))
+        return Memory(np.tile(mean, p), cov, 0)
+
+    def _run(self, fit: LinearFit, start: Memory, y: Array, inputs: Array | None) -> tuple[Normal, Array, Memory]:
+        """Predictive normals and log densities of `y` from `start` on, and the state after it."""
+        from seqkit.kernels.companion import companion_filter
+
+        offset = self._offset(fit, start.clock + np.arange(len(y)), inputs)
+        n = len(start.mean)
+        cov = np.zeros((n, n)) if start.cov is None else start.cov
+        args = [np.ascontiguousarray(a) for a in (y, offset, fit.phi, fit.sigma, start.mean, cov)]
+        mean, variance, density, after, spread = companion_filter(*args)
+        known = not spread.any()
+        memory = Memory(after, None if known else spread, start.clock + len(y))
+        return Normal(mean, np.sqrt(variance)), density, memory
+
+    def _observe(self, data: Sequences, covariates: Array | None) -> None:
+        parts = _split(covariates, data)
+        memory = []
+        for i, before in enumerate(self._memory):
+            y, p, k = data.array(i), self._model(i).order, len(data.columns)
+            if before.cov is None and not np.isnan(y).any():
+                rows = np.concatenate([before.mean.reshape(p, k)[::-1], y])
+                memory.append(Memory(rows[len(rows) - p :][::-1].ravel(), None, before.clock + len(y)))
+            else:
+                memory.append(self._run(self._model(i), before, y, parts[i])[2])
+        self._memory = memory
+
+    def _predictive(self, data: Sequences, positions: Array, covariates: Array | None) -> Normal:
+        parts = _split(covariates, data)
+        steps = [
+            self._replay(self._model(int(position)), data.array(i), self._clock(int(position), data.calendars[i]), parts[i])
+            for i, position in enumerate(positions)
+        ]
+        return Normal(np.concatenate([s.mean for s in steps]), np.concatenate([s.scale for s in steps]))
+
+    def _clock(self, position: int, calendar: Calendar) -> int:
+        """The row number, counted from the start of the fit, at which `calendar` begins."""
+        fixed = self._column_names()
+        return 0 if set(fixed) <= {"const"} else self._origins[position].steps_to(calendar)
+
+    def _replay(self, fit: LinearFit, y: Array, clock: int, inputs: Array | None) -> Normal:
+        p = fit.order
+        if np.isnan(y).any():
+            start = self._prior(fit, y)
+            start.clock = clock
+            steps, _, _ = self._run(fit, start, y, inputs)
+            mean, scale = steps.mean.copy(), steps.scale.copy()
+        else:
+            mean = self._offset(fit, clock + np.arange(len(y)), inputs)
+            for lag, phi in enumerate(fit.phi, start=1):
+                mean[lag:] += y[:-lag] @ phi.T
+            scale = np.tile(np.sqrt(np.diag(fit.sigma)), (len(y), 1))
+        mean[:p], scale[:p] = np.nan, np.nan
+        return Normal(mean, scale)
+
+    # -- forecasting -----------------------------------------------------------------------------
+
+    def _forecast(self, horizon: int, covariates: Array | None) -> Distribution:
+        if self.intervals == "bootstrap":
+            return stack([self._bootstrap(i, horizon, self._ahead(i, horizon, covariates)) for i in range(len(self._memory))])
+        cache: dict[int, tuple[Array, Array]] = {}
+        parts = []
+        for i, memory in enumerate(self._memory):
+            fit = self._model(i)
+            if id(fit) not in cache:
+                cache[id(fit)] = _responses(fit, horizon)
+            psi, factor = cache[id(fit)]
+            if memory.cov is not None:
+                factor = np.hstack([factor, _carry(fit, psi, horizon) @ _root(memory.cov)])
+            parts.append(JointNormal(self._path(i, horizon, self._ahead(i, horizon, covariates)), factor))
+        return stack(parts)
+
+    def _ahead(self, i: int, horizon: int, covariates: Array | None) -> Array:
+        """The known part of the next steps of series i, (horizon, k)."""
+        inputs = None if covariates is None else covariates[i * horizon : (i + 1) * horizon]
+        return self._offset(self._model(i), self._memory[i].clock + np.arange(horizon), inputs)
+
+    def _path(self, i: int, horizon: int, offset: Array, noise: Array | None = None) -> Array:
+        """y_{T+1} .. y_{T+h} by the recursion, (..., horizon, k), for every path of `noise` (..., horizon, k)."""
+        fit, memory = self._model(i), self._memory[i]
+        k, p = fit.channels, fit.order
+        batch = () if noise is None else noise.shape[:-2]
+        rows = np.empty((*batch, p + horizon, k))
+        rows[..., :p, :] = memory.mean.reshape(p, k)[::-1]
+        shocks = np.broadcast_to(offset, (*batch, horizon, k)) if noise is None else offset + noise
+        weights = fit.phi[::-1].transpose(0, 2, 1).reshape(p * k, k)
+        for h in range(horizon):
+            rows[..., p + h, :] = shocks[..., h, :] + rows[..., h : p + h, :].reshape(*batch, p * k) @ weights
+        return rows[..., p:, :]
+
+    def _bootstrap(self, i: int, horizon: int, offset: Array) -> Empirical:
+        """Paths driven by residuals drawn with replacement (Efron & Tibshirani 1993, section 8.5)."""
+        residuals = self._residuals(i)
+        residuals = residuals[~np.isnan(residuals).any(1)]
+        residuals = residuals - residuals.mean(0)
+        rng = np.random.default_rng([self.seed, i])
+        noise = residuals[rng.integers(len(residuals), size=(self.draws, horizon))]
+        return Empirical(self._path(i, horizon, offset, noise))
+
+    # -- diagnostics -----------------------------------------------------------------------------
+
+    def _residuals(self, i: int) -> Array:
+        """One-step errors of the fit of series i, (T, k), NaN where there is none."""
+        y = self._data.array(i)
+        inputs = _split(self._covariates, self._data)[i]
+        return y - self._replay(self._model(i), y, 0, inputs).mean
+
+    def _only(self, what: str) -> LinearFit:
+        self._fitted()
+        if len(self._fits) > 1:
+            raise ValueError(f"{what} is per model, and {len(self._fits)} series were fitted each on its own; fit one series")
+        return self._fits[0]
+
+    @property
+    def residuals_(self) -> pd.Series | pd.DataFrame:
+        """One-step errors in model units, on the index of the data."""
+        self._fitted()
+        errors = np.concatenate([self._residuals(i) for i in range(len(self._data))])
+        return self._data.with_values(errors).to_pandas()
+
+    @property
+    def log_likelihood_(self) -> float:
+        """Log-likelihood of the fit given the first max(lags) values, in the caller's units."""
+        self._fitted()
+        return sum(fit.log_likelihood for fit in self._fits) + self._log_jacobian()
+
+    def _log_jacobian(self) -> float:
+        """What scaling adds to the log density of the rows that entered the fit."""
+        if isinstance(self.scale, Identity):
+            return 0.0
+        data = self._original
+        unit = Normal(np.zeros(data.values.shape), 1.0)
+        back = self._scaling.restore_replay(unit, data).log_prob(data.values) - unit.log_prob(self._data.values)
+        counted = ~np.isnan(np.concatenate([self._residuals(i) for i in range(len(data))]))
+        return float(back[counted].sum())
+
+    @property
+    def aic_(self) -> float:
+        return information("aic", self.log_likelihood_, self._count(), self._rows())
+
+    @property
+    def bic_(self) -> float:
+        return information("bic", self.log_likelihood_, self._count(), self._rows())
+
+    @property
+    def hqic_(self) -> float:
+        return information("hqic", self.log_likelihood_, self._count(), self._rows())
+
+    def _count(self) -> int:
+        return sum(fit.parameters for fit in self._fits)
+
+    def _rows(self) -> int:
+        return sum(fit.rows for fit in self._fits)
+
+    @property
+    def criteria_(self) -> pd.Series:
+        """The criterion of every order that was tried, by order."""
+        fit = self._only("criteria_")
+        if fit.criteria is None:
+            raise AttributeError("criteria_ exists only when order is 'aic', 'bic' or 'hqic'")
+        return pd.Series(fit.criteria, name=str(self.order)).rename_axis("order")
+
+    @property
+    def roots_(self) -> Array:
+        """Roots of det(I - phi_1 z - .. - phi_p z^p), by size; the process is stationary if all lie outside the unit circle."""
+        fit = self._only("roots_")
+        p, k = fit.order, fit.channels
+        companion = np.zeros((p * k, p * k))
+        companion[:k] = np.hstack(list(fit.phi)) if p else 0.0
+        companion[k:, : (p - 1) * k] = np.eye(max((p - 1) * k, 0))
+        values = np.linalg.eigvals(companion)
+        values = values[np.abs(values) > 1e-12]
+        return np.sort_complex(1 / values)[np.argsort(np.abs(np.sort_complex(1 / values)), kind="stable")]
+
+    @property
+    def is_stationary_(self) -> bool:
+        """Whether shocks die out."""
+        return bool(np.all(np.abs(self.roots_) > 1))
+
+
+def _finish(
+    solution: kernel.LeastSquares, factor: kernel.Factor, lags: Array, fixed: int, shift: Array, constant: bool
+) -> LinearFit:
+    """Back from shifted units; `errors` holds the diagonal of (X'X)^-1 until the caller scales it."""
+    fit = LinearFit()
+    k = len(shift)
+    coef, inverse = solution.coef.copy(), solution.inverse
+    if constant:
+        tiled = np.tile(shift, len(lags))
+        coef[:, 0] += shift - coef[:, fixed:] @ tiled
+        to_raw = np.eye(coef.shape[1])
+        to_raw[0, fixed:] = -tiled
+        inverse = to_raw @ inverse @ to_raw.T
+    fit.coef, fit.errors, fit.lags, fit.fixed = coef, np.diag(inverse), lags, fixed
+    fit.sigma, fit.rows = solution.rss / factor.rows, factor.rows
+    sign, log_det = np.linalg.slogdet(fit.sigma)
+    if sign <= 0 or not np.isfinite(log_det):  # a perfect fit: keep a density, a very narrow one
+        fit.sigma = fit.sigma + np.eye(k) * max(1e-16 * float(np.max(shift**2, initial=0.0)), 1e-300)
+        log_det = np.linalg.slogdet(fit.sigma)[1]
+    fit.log_likelihood = float(-0.5 * factor.rows * (k * (1 + np.log(2 * np.pi)) + log_det))
+    return fit
+
+
+def _mean(ys: list[Array]) -> Array:
+    """Mean of all observed values, per channel."""
+    total = sum(y.sum(0) for y in ys)
+    count: Any = sum(len(y) for y in ys)
+    if np.isnan(total).any():
+        total = sum(np.nansum(y, axis=0) for y in ys)
+        count = sum((~np.isnan(y)).sum(0) for y in ys)
+        return total / np.maximum(count, 1)
+    return total / count
+
+
+def _trim(y: Array) -> tuple[Array, int]:
+    """`y` from its first complete row on, and how many rows were dropped."""
+    if not np.isnan(y[0]).any():
+        return y, 0
+    complete = ~np.isnan(y).any(1)
+    lead = int(np.argmax(complete)) if complete.any() else 0
+    return y[lead:], lead
+
+
+def _split(covariates: Array | None, data: Sequences) -> list[Any]:
+    if covariates is None:
+        return [None] * len(data)
+    return np.split(covariates, data.offsets[1:-1])
+
+
+def _responses(fit: LinearFit, horizon: int) -> tuple[Array, Array]:
+    """Impulse responses and the factor of the covariance of the next steps, (horizon k, horizon k)."""
+    k = fit.channels
+    psi = kernel.impulse_response(fit.phi, horizon)
+    weighted = psi @ _root(fit.sigma)
+    h = np.arange(horizon)
+    delay = h[:, None] - h
+    blocks = np.where((delay >= 0)[:, :, None, None], weighted[np.maximum(delay, 0)], 0.0)
+    return psi, blocks.transpose(0, 2, 1, 3).reshape(horizon * k, horizon * k)
+
+
+def _carry(fit: LinearFit, psi: Array, horizon: int) -> Array:
+    """How an error in the state reaches the next steps: (horizon k, p k), top rows of A, A^2, .., A^h."""
+    p, k = fit.order, fit.channels
+    top = np.hstack(list(fit.phi))
+    rows, power = [], np.eye(p * k)
+    companion = np.vstack([top, np.eye(p * k)[: (p - 1) * k]])
+    for _ in range(horizon):
+        power = companion @ power
+        rows.append(power[:k])
+    return np.vstack(rows)
+
+
+def _root(cov: Array) -> Array:
+    """A square root of a covariance that may be singular."""
+    if cov.shape == (1, 1):
+        return np.sqrt(cov)
+    values, vectors = np.linalg.eigh(cov)
+    return vectors * np.sqrt(np.maximum(values, 0.0))
+
+
+def term_names(fit: LinearFit, fixed: list[str], inputs: tuple[Hashable, ...], channels: list[str]) -> list[str]:
+    return [*fixed, *map(str, inputs), *(f"{name}.L{lag}" for lag in fit.lags for name in channels)]
