@@ -41,7 +41,8 @@ lint: $(STAMP)dev  ## style and types
 
 lock:  ## renew constraints.txt from the ranges in pyproject.toml (needs uv)
 	uv pip compile pyproject.toml --all-extras --universal --python-version 3.11 --no-header --no-annotate \
-	  --constraint constraints.in --output-file constraints.txt
+	  --output-file constraints.txt
+	echo 'torch==2.13.0' >> constraints.txt  # the newest build that also comes for the CPU alone
 
 clean:  ## forget the environment and everything made
 	rm -rf $(VENV) out build dist

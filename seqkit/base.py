@@ -83,7 +83,7 @@ class Model(Record):
 
     def __repr__(self) -> str:
         changed = []
-        for field in dataclasses.fields(self):  # type: ignore[arg-type]
+        for field in sorted(dataclasses.fields(self), key=lambda f: f.kw_only):  # type: ignore[arg-type]
             value = getattr(self, field.name)
             default = field.default if field.default is not dataclasses.MISSING else None
             if field.default_factory is not dataclasses.MISSING:
@@ -174,11 +174,10 @@ class Forecaster(Model, ABC):
         if isinstance(horizon, bool) or not isinstance(horizon, (int, np.integer)) or horizon < 1:
             hint = " (a forecaster predicts steps ahead, not from an x)" if not np.isscalar(horizon) else ""
             raise ValueError(f"horizon must be a positive integer, got {horizon!r}{hint}")
-        index = [calendar.future(int(horizon)) for calendar in header.calendars]
-        ahead = tuple(Calendar(part, c.step) for part, c in zip(index, header.calendars, strict=True))
+        ahead = tuple(calendar.ahead(int(horizon)) for calendar in header.calendars)
         inputs = self._inputs(covariates, ahead, header.keys, header.single, future=True)
         forecast = self._scaling.restore(self._forecast(int(horizon), inputs))
-        return Forecast(forecast, index, header.keys, header.columns, header.single)
+        return Forecast(forecast, [c.index for c in ahead], header.keys, header.columns, header.single)
 
     def update(self, x_new: Any, *, covariates: Any = None) -> Self:
         """Take in the observations that follow, without refitting, in O(1) per step.
@@ -261,14 +260,23 @@ class Forecaster(Model, ABC):
             )
         return parts[0] if header.single else Sequences.join(parts, header.keys)
 
-    def _log_density(self, x: Any, covariates: Any) -> Array:
-        header = self._fitted()
-        data = self._intake(x, "x", header)
-        positions = self._positions(data, header, "x")
+    def one_step(self, x: Any, *, covariates: Any = None) -> Distribution:
+        """The predictive distribution of every row of `x` given the rows before it, (rows, channels).
+
+        Rows of all sequences follow each other; a row that cannot be predicted yet has NaN parameters.
+        """
+        return self._one_step(self._intake(x, "x", self._fitted()), covariates)
+
+    def _one_step(self, data: Sequences, covariates: Any) -> Distribution:
+        positions = self._positions(data, self._fitted(), "x")
         scaling = self._scaling.align(positions)
         inputs = self._inputs(covariates, data.calendars, data.keys, data.single)
         steps = self._predictive(data.with_values(scaling.transform(data)), positions, inputs)
-        return scaling.restore_replay(steps, data).log_prob(data.values)
+        return scaling.restore_replay(steps, data)
+
+    def _log_density(self, x: Any, covariates: Any) -> Array:
+        data = self._intake(x, "x", self._fitted())
+        return self._one_step(data, covariates).log_prob(data.values)
 
     def _inputs(self, covariates: Any, *where: Any, future: bool = False) -> Array | None:
         """The inputs at the given rows, checked against those of the fit."""

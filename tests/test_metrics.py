@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from seqkit.distributions import Normal
-from seqkit.evaluation import catalogue, metrics
+from seqkit.evaluation import catalogue, losses, metrics
 from seqkit.evaluation.catalogue import Prediction, parse, parse_all, with_parts
 from seqkit.evaluation.labels import edit_distance, spans
 from seqkit.evaluation.naive2 import naive2
@@ -30,14 +30,18 @@ def test_point_measures_by_hand():
 
 
 def test_smape_lies_between_0_and_200():
-    assert metrics.smape([0.0, 0.0], [0.0, 1.0]) == 100.0  # 0 where both are zero, 200 for the other
+    assert (
+        metrics.smape([0.0, 0.0], [0.0, 1.0]) == 100.0
+    )  # 0 where both are zero, 200 for the other
     assert metrics.smape([1.0], [-1.0]) == 200.0
 
 
 def test_scaled_measures_by_hand():
     history = [1.0, 2.0, 5.0, 4.0, 6.0]
     # season 2: |5-1|, |4-2|, |6-5| -> mean 7/3; squares 16, 4, 1 -> mean 7
-    assert metrics.mase([6.0, 8.0], [5.0, 5.0], history=history, season=2) == pytest.approx(2 / (7 / 3))
+    assert metrics.mase([6.0, 8.0], [5.0, 5.0], history=history, season=2) == pytest.approx(
+        2 / (7 / 3)
+    )
     assert metrics.rmsse([6.0, 8.0], [5.0, 5.0], history=history, season=2) == pytest.approx(
         np.sqrt(5 / 7)
     )
@@ -75,9 +79,7 @@ def test_constant_history_has_no_scale():
     with pytest.warns(RuntimeWarning, match="mase is not defined for series 0: the history"):
         assert np.isnan(metrics.mase([1.0], [2.0], history=[3.0, 3.0, 3.0]))
     with pytest.warns(RuntimeWarning, match="series 1"):
-        value = metrics.rmsse(
-            [[1.0], [1.0]], [[2.0], [3.0]], history=[[1.0, 2.0], [5.0]], season=1
-        )
+        value = metrics.rmsse([[1.0], [1.0]], [[2.0], [3.0]], history=[[1.0, 2.0], [5.0]], season=1)
     assert value == 1.0
 
 
@@ -178,7 +180,9 @@ def test_names_that_are_known():
     assert parse("coverage-80").badness(np.array([0.7, 0.85])) == pytest.approx([0.1, 0.05])
 
 
-@pytest.mark.parametrize("name", ["maze", "coverage", "coverage-0.8", "pinball-90", "mae-1", "crps-x"])
+@pytest.mark.parametrize(
+    "name", ["maze", "coverage", "coverage-0.8", "pinball-90", "mae-1", "crps-x"]
+)
 def test_names_that_are_not(name):
     with pytest.raises(ValueError, match="metric"):
         parse(name)
@@ -200,13 +204,13 @@ def test_named_measures_agree_with_the_functions():
     history = [rng.normal(size=20) for _ in range(n)]
     flat = np.concatenate(history)[:, None]
     offsets = np.arange(0, 20 * n + 1, 20)
-    scales = {p: metrics.naive_scale(flat, offsets, 2, power=p)[:, None] for p in (1, 2)}
+    scales = {p: losses.naive_scale(flat, offsets, 2, power=p)[:, None] for p in (1, 2)}
     prediction = Prediction(d, actual, scales)
 
     def named(name: str) -> float:
         measure = parse(name)
         assert measure.loss is not None
-        return float(np.mean(measure.finish(metrics.average(measure.loss(prediction), axis=(1, 2)))))
+        return float(np.mean(measure.finish(losses.average(measure.loss(prediction), axis=(1, 2)))))
 
     low, high = d.quantile(0.1), d.quantile(0.9)
     options = {"history": history, "season": 2}

@@ -67,6 +67,10 @@ class Calendar(Record):
             wall = pd.date_range(last.tz_localize(None), periods=horizon + 1, freq=step, name=name)[1:]
             return wall.tz_localize(last.tz, nonexistent="shift_forward", ambiguous=np.ones(horizon, bool))
 
+    def ahead(self, horizon: int) -> Calendar:
+        """The calendar of the `horizon` entries that follow."""
+        return Calendar(self.future(horizon), self.step)
+
     def steps_to(self, other: Calendar) -> int:
         """How many steps `other` begins after this calendar begins; negative if before."""
         if not len(self) or not len(other) or self.index.dtype != other.index.dtype:

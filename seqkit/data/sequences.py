@@ -131,6 +131,16 @@ class Sequences(Record):
         """The same calendars and names around other values."""
         return _make(values, self.offsets, self.calendars, self.keys, self.columns, self.single, self.rows)
 
+    def append(self, later: Sequences) -> Sequences:
+        """Every sequence followed by its continuation in `later`, which has the same keys and calendars that go on."""
+        parts = []
+        for i in range(len(self)):
+            one, two = self.calendars[i], later.calendars[i]
+            calendar = Calendar(one.index.append(two.index), one.step)
+            values = np.concatenate([self.array(i), later.array(i)])
+            parts.append(_make(values, np.array([0, len(values)]), (calendar,), (None,), self.columns, True, (None,)))
+        return parts[0] if self.single else _join(parts, self.keys)
+
     def continuing(self, last: Calendar) -> Sequences:
         """This one sequence as the continuation of a calendar that ended with `last`, holes filled with NaN.
 

@@ -13,7 +13,7 @@ from __future__ import annotations
 
 from seqkit.datasets.cards import Card, Result
 from seqkit.datasets.catalogue import card, describe, load, path, split
-from seqkit.datasets.catalogue import table as list  # noqa: A004
+from seqkit.datasets.catalogue import table as list
 from seqkit.datasets.download import ChecksumError, DownloadError
 
 __all__ = [

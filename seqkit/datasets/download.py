@@ -131,7 +131,7 @@ class _Downloader:
             rest = answer.headers.get("Content-Length")
             total_size = have + int(rest) if rest else None
             with (
-                open(self.partial, "ab" if resumed else "wb") as file,
+                self.partial.open("ab" if resumed else "wb") as file,
                 _bar(self.target.name, have, total_size) as bar,
             ):
                 for chunk in answer.iter_content(_CHUNK):

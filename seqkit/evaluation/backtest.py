@@ -62,7 +62,8 @@ def backtest(
 
 
 def _levels(level: Iterable[float]) -> tuple[float, ...]:
-    levels = tuple(float(v) for v in ([level] if np.isscalar(level) else level))  # type: ignore[list-item]
+    given: Any = [level] if np.isscalar(level) else level
+    levels = tuple(float(value) for value in given)
     for value in levels:
         if not 1.0 < value < 100.0:
             raise ValueError(f"level is {value!r}; it is a percentage such as 80 or 95.")

@@ -11,7 +11,7 @@ from typing import Any, Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from seqkit.evaluation import metrics as m
+from seqkit.evaluation import losses as m
 
 Array = NDArray[np.float64]
 

@@ -2,50 +2,26 @@
 
 from __future__ import annotations
 
-import warnings
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from seqkit.data import Sequences
 from seqkit.evaluation.catalogue import Metric, parse_all, with_parts
-from seqkit.evaluation.comparison import Comparison, Example, Result
-from seqkit.evaluation.metrics import average, naive_scale, warn_no_scale
-from seqkit.evaluation.splits import RollingOrigin, TimeSplit, Window
-from seqkit.evaluation.walk import actuals, check_refit, cutoffs, plan, series_names, take
-from seqkit.evaluation.work import Failure, Job, Naive2Benchmark, Outcome, Part, merge, run
+from seqkit.evaluation.comparison import Comparison
+from seqkit.evaluation.losses import average
+from seqkit.evaluation.protocol import Dataset, make_ready, named_models
+from seqkit.evaluation.records import Example, Result
+from seqkit.evaluation.splits import TimeSplit
+from seqkit.evaluation.walk import actuals, check_refit, cutoffs, take
+from seqkit.evaluation.work import Failure, Job, Naive2Benchmark, Outcome, merge, run
 
 Array = NDArray[np.float64]
 DEFAULT_METRICS = ("mase", "smape", "crps", "coverage-80")
 BENCHMARK = -1  # the model number of Naive2, which runs along for OWA
-
-
-@dataclass(frozen=True)
-class Dataset:
-    """A data set made ready: its sequences, windows, season and what it is called."""
-
-    name: str
-    data: Sequences
-    covariates: Sequences | None
-    splits: TimeSplit
-    windows: tuple[Window, ...]
-    season: int
-    scales: dict[int, Array]
-    examples: tuple[int, ...]
-
-    @property
-    def names(self) -> list[Any]:
-        return series_names(self.data, self.name)
-
-    def part(self, positions: Iterable[int]) -> Part:
-        everything = Part(
-            tuple(range(len(self.data))), self.data, self.covariates, self.scales, self.examples
-        )
-        return everything.at(list(positions))
 
 
 def compare(
@@ -98,12 +74,12 @@ def compare(
     ValueError, TypeError for unknown metrics, series too short for the windows (by name), and
     arguments that do not fit together; before any model is fitted.
     """
-    named = _models(models)
+    named = named_models(models)
     chosen = parse_all(metrics)
     check_refit(refit)
     parts = with_parts(chosen)
     sets = list(
-        _datasets(datasets, horizon, windows, splits, season, covariates, parts, max(examples, 0))
+        make_ready(datasets, horizon, windows, splits, season, covariates, parts, max(examples, 0))
     )
     contestants = dict(enumerate(named.values()))
     if any(metric.parts for metric in chosen):
@@ -121,9 +97,14 @@ def compare(
 
 
 def cross_validate(
-    model: Any, x: Any, splits: TimeSplit, *, metrics: str | Iterable[str] = DEFAULT_METRICS, **options: Any
+    model: Any,
+    x: Any,
+    splits: TimeSplit,
+    *,
+    metrics: str | Iterable[str] = DEFAULT_METRICS,
+    **options: Any,
 ) -> pd.DataFrame:
-    """Scores of one model over the windows of ``splits``: rows (series, window), a column per metric.
+    """Scores of one model over the windows of ``splits``: rows (series, window), columns metrics.
 
     ``options`` are those of `compare`. Unlike there, an error of the model is raised.
     """
@@ -135,140 +116,11 @@ def cross_validate(
     if len(result.failures):
         first = result.failures.iloc[0]
         raise RuntimeError(
-            f"{name} failed on {len(result.failures)} case(s), first on series {first['series']!r}, "
-            f"window {first['window']}: {first['error']}: {first['message']}"
+            f"{name} failed on {len(result.failures)} case(s), first on series "
+            f"{first['series']!r}, window {first['window']}: {first['error']}: {first['message']}"
         )
     table = result.scores.pivot(index=["series", "window"], columns="metric", values="value")
     return table[[m.name for m in result.measured]].rename_axis(columns=None)
-
-
-# ---------------------------------------------------------------- what comes in
-
-
-def _models(models: Mapping[str, Any] | Iterable[Any]) -> dict[str, Any]:
-    if isinstance(models, Mapping):
-        named = {str(name): model for name, model in models.items()}
-    else:
-        if not isinstance(models, Iterable):
-            raise TypeError(f"models is {models!r}; pass a dict of name -> forecaster.")
-        named = {}
-        for model in models:
-            base = name = type(model).__name__
-            number = 1
-            while name in named:
-                number += 1
-                name = f"{base}-{number}"
-            named[name] = model
-    if not named:
-        raise ValueError("models is empty; pass a dict of name -> forecaster.")
-    for name, model in named.items():
-        if isinstance(model, type) or not (hasattr(model, "fit") and hasattr(model, "predict")):
-            raise TypeError(
-                f"models[{name!r}] is {model!r}; pass an object with fit and predict, "
-                "such as SeasonalNaive()."
-            )
-    return named
-
-
-def _datasets(
-    datasets: Any,
-    horizon: Any,
-    windows: Any,
-    splits: Any,
-    season: Any,
-    covariates: Any,
-    parts: list[Metric],
-    examples: int,
-) -> Iterator[Dataset]:
-    if isinstance(datasets, Mapping):
-        named = {str(name): x for name, x in datasets.items()}
-        if not named:
-            raise ValueError("datasets is empty; pass a dict of name -> series or panel.")
-    else:
-        label = getattr(datasets, "name", None)
-        label = label if isinstance(label, str) and label else "data"
-        named = {label: datasets}
-        covariates = None if covariates is None else {label: covariates}
-    if covariates is not None and not (
-        isinstance(covariates, Mapping) and set(covariates) <= set(named)
-    ):
-        raise ValueError(
-            "covariates must be a dict with names of data sets, "
-            f"{', '.join(named)}, when datasets is one."
-        )
-    if (splits is None) == (horizon is None):
-        raise ValueError("pass either horizon (and windows) or splits, one of the two.")
-    for name, x in named.items():
-        chosen = _own(splits, name, "splits")
-        if chosen is None:
-            chosen = RollingOrigin(_own(horizon, name, "horizon"), _own(windows, name, "windows"))
-        try:
-            data, cuts, known = plan(x, chosen, (covariates or {}).get(name), name)
-        except (ValueError, TypeError) as error:
-            raise type(error)(f"data set {name!r}: {error}") from error
-        m = _season(name, data, _own(season, name, "season"))
-        kept = np.unique(np.linspace(0, len(data) - 1, min(examples, len(data))).astype(int))
-        made = Dataset(
-            name, data, known, chosen, tuple(cuts), m, {}, tuple(int(i) for i in kept)
-        )
-        made.scales.update(_scales(made, parts))
-        _warn_of_zeros(made, parts)
-        yield made
-
-
-def _own(value: Any, name: str, argument: str) -> Any:
-    """The value of one data set, where a dict gives each its own."""
-    if not isinstance(value, Mapping):
-        return value
-    if name not in value:
-        raise ValueError(f"{argument} has no entry for data set {name!r}; it has {[*value]}.")
-    return value[name]
-
-
-def _season(name: str, data: Sequences, season: Any) -> int:
-    if season is not None:
-        if isinstance(season, bool) or int(season) != season or season < 1:
-            raise ValueError(f"season is {season!r}; pass a whole number of steps, 1 or more.")
-        return int(season)
-    found = {int(calendar.season) for calendar in data.calendars}
-    if len(found) > 1:
-        raise ValueError(
-            f"data set {name!r} holds series of different seasons ({sorted(found)}); pass season, "
-            "or one data set per frequency."
-        )
-    return found.pop()
-
-
-def _scales(d: Dataset, parts: list[Metric]) -> dict[int, Array]:
-    """Naive errors of the train part of each window: power -> (series, windows, channels)."""
-    powers = {metric.scale: metric.name for metric in parts if metric.scale}
-    if not powers:
-        return {}
-    scales: dict[int, list[Array]] = {power: [] for power in powers}
-    for window in d.windows:
-        length = window.train_length
-        train = d.data.window(None if length is None else -window.cutoff - length, -window.cutoff)
-        for power in powers:
-            scales[power].append(naive_scale(train.values, train.offsets, d.season, power=power))
-    stacked = {power: np.stack(found, axis=1) for power, found in scales.items()}
-    for power, name in powers.items():
-        without = np.flatnonzero(np.isnan(stacked[power]).any(axis=(1, 2)))
-        if len(without):
-            warn_no_scale(name, [f"{d.names[i]!r} of {d.name!r}" for i in without], d.season)
-            break  # what has no scale of one power has none of the other
-    return stacked
-
-
-def _warn_of_zeros(d: Dataset, parts: list[Metric]) -> None:
-    if any(metric.name == "mape" for metric in parts):
-        zeros = sum(int((actuals(d.data, window) == 0).sum()) for window in d.windows)
-        if zeros:
-            warnings.warn(
-                f"mape leaves out {zeros} step(s) of data set {d.name!r} whose actual is zero; "
-                "mase or smape cover them.",
-                RuntimeWarning,
-                stacklevel=4,
-            )
 
 
 # ---------------------------------------------------------------- the work
@@ -342,10 +194,10 @@ def _result(i: int, d: Dataset, models: int, merged: dict[tuple[int, int], Outco
         name=d.name,
         series=d.names,
         cutoffs=[cutoffs(d.data, window) for window in d.windows],
-        values=np.stack([o.values for o in found]),
+        cells=np.stack([o.cells for o in found]),
         steps=np.stack([_steps(o) for o in found]),
         scored=seen,
-        benchmark=None if benchmark is None else average(benchmark.values, axis=(0, 1)),
+        benchmark=None if benchmark is None else average(benchmark.cells, axis=(0, 1)),
         benchmark_steps=None if benchmark is None else _steps(benchmark),
         fit_seconds=np.array([o.fit_seconds for o in found]),
         predict_seconds=np.array([o.predict_seconds for o in found]),
@@ -393,7 +245,7 @@ def _summary(d: Dataset, unscored: int) -> dict[str, Any]:
     return {
         "dataset": d.name,
         "series": len(d.data),
-        "channels": d.data.values.shape[1],
+        "channels": len(d.data.columns),
         "shortest": int(lengths.min()),
         "longest": int(lengths.max()),
         "start": ends[0].removesuffix(" 00:00:00"),
@@ -410,7 +262,7 @@ def _summary(d: Dataset, unscored: int) -> dict[str, Any]:
 def _example(d: Dataset, position: int, last: int, found: list[Outcome]) -> Example:
     window = d.windows[last]
     one = take(d.data, [position])
-    values, index = one.values[:, 0], one.calendars[0].index
+    values, index = one.array(0)[:, 0], one.calendars[0].index
     stop = len(values) - window.cutoff
     start = max(0, stop - max(3 * window.horizon, 2 * d.season, 24))
     test = slice(stop + window.gap, stop + window.gap + window.horizon)

@@ -22,52 +22,10 @@ from seqkit.evaluation.difference import (
     friedman_nemenyi,
     rank_rows,
 )
-from seqkit.evaluation.metrics import average, overall_weighted_average
+from seqkit.evaluation.losses import average, overall_weighted_average
+from seqkit.evaluation.records import Result
 
 Array = NDArray[np.float64]
-
-
-@dataclass(frozen=True)
-class Example:
-    """The last window of one series (first channel), for pictures.
-
-    ``forecasts``: model number -> (5, horizon) quantiles at 2.5, 10, 50, 90, 97.5 %. ``follows``:
-    the test part begins right after the history, without a gap.
-    """
-
-    series: Any
-    window: int
-    history_index: pd.Index
-    history: Array
-    index: pd.Index
-    actual: Array
-    forecasts: dict[int, Array]
-    follows: bool = True
-
-
-@dataclass(frozen=True)
-class Result:
-    """The scores on one data set.
-
-    ``values`` (models, series, windows, metrics); ``steps``: mean losses (models, steps, metrics),
-    before any root; ``scored`` (series, windows): whether there is an actual at all; ``benchmark``
-    and ``benchmark_steps``: averages of sMAPE and MASE of Naive2, (2,) and (steps, 2).
-    """
-
-    name: str
-    series: list[Any]
-    cutoffs: list[list[Any]]
-    values: Array
-    steps: Array
-    scored: NDArray[np.bool_]
-    benchmark: Array | None
-    benchmark_steps: Array | None
-    fit_seconds: Array
-    predict_seconds: Array
-    failed: NDArray[np.int64]
-    overlap: int
-    summary: dict[str, Any]
-    examples: list[Example]
 
 
 @dataclass(frozen=True, repr=False, eq=False)
@@ -94,7 +52,7 @@ class Comparison:
         frames = []
         names = [metric.name for metric in self.measured]
         for r in self.results:
-            k, n, w, m = r.values.shape
+            k, n, w, m = r.cells.shape
             ends = [r.cutoffs[j][i] for i in range(n) for j in range(w)]
             frames.append(
                 pd.DataFrame(
@@ -105,7 +63,7 @@ class Comparison:
                         "cutoff": _tiled(ends, m, k),
                         "model": _tiled(self.models, n * w * m, 1),
                         "metric": _tiled(names, 1, k * n * w),
-                        "value": r.values.ravel(),
+                        "value": r.cells.ravel(),
                     }
                 )
             )
@@ -229,17 +187,17 @@ class Comparison:
     def _overall(self, r: Result, metric: Metric) -> Array:
         """(models,): the mean over series and windows."""
         if metric.parts:
-            parts = [self._overall(r, parse(name)) for name in metric.parts]
+            smape, mase = (self._overall(r, parse(name)) for name in metric.parts)
             assert r.benchmark is not None
-            return np.asarray(overall_weighted_average(*parts, *self._base(r.benchmark)))
-        return average(r.values[..., self._column(metric)], axis=(1, 2))
+            return np.asarray(overall_weighted_average(smape, mase, *self._base(r.benchmark)))
+        return average(r.cells[..., self._column(metric)], axis=(1, 2))
 
     def _at_steps(self, r: Result, metric: Metric) -> Array:
         """(models, steps)."""
         if metric.parts:
-            parts = [self._at_steps(r, parse(name)) for name in metric.parts]
+            smape, mase = (self._at_steps(r, parse(name)) for name in metric.parts)
             assert r.benchmark_steps is not None
-            return np.asarray(overall_weighted_average(*parts, *self._base(r.benchmark_steps)))
+            return np.asarray(overall_weighted_average(smape, mase, *self._base(r.benchmark_steps)))
         return metric.finish(r.steps[:, :, self._column(metric)])
 
     def _base(self, benchmark: Array) -> tuple[Array, Array]:
@@ -249,7 +207,7 @@ class Comparison:
 
     def _cases(self, r: Result, metric: Metric) -> Array:
         """Losses (cases, models), a case being a series and window that has an actual."""
-        losses = metric.badness(r.values[..., self._column(metric)])
+        losses = metric.badness(r.cells[..., self._column(metric)])
         flat = losses.reshape(len(self.models), -1).T
         return flat[r.scored.ravel() & ~np.isnan(flat).all(axis=1)]
 
@@ -313,7 +271,7 @@ class Comparison:
         """
         a, b = self._number(model_a), self._number(model_b)
         measure, r = self._loss_metric(metric), self._result(dataset)
-        losses = measure.badness(r.values[[a, b], :, :, self._column(measure)])
+        losses = measure.badness(r.cells[[a, b], :, :, self._column(measure)])
         losses = np.where(np.isnan(losses).any(axis=0), np.nan, losses)  # pairs only
         n, w = losses.shape[1:]
         if over is None:
@@ -352,7 +310,7 @@ class Comparison:
             raise ValueError(f"by is {by!r}; expected 'series' or 'dataset'.")
         rows = []
         for r in chosen:
-            losses = measure.badness(r.values[..., self._column(measure)])
+            losses = measure.badness(r.cells[..., self._column(measure)])
             failed = np.isnan(losses) & r.scored & ~np.isnan(losses).all(axis=0)
             means = average(losses, axis=2)
             means = np.where(failed.any(axis=2), np.nan, means)  # a failed window: last
@@ -395,7 +353,7 @@ class Comparison:
         )
 
     def to_html(self, path: str | Path, *, title: str = "Comparison of forecasts") -> Path:
-        """Write one self-contained page (tables, pictures, settings, versions) and return its path."""
+        """Write one self-contained page (tables, pictures, settings, versions); its path."""
         from seqkit.evaluation.report import render
 
         target = Path(path)

@@ -18,7 +18,7 @@ Alternative = Literal["two-sided", "less", "greater"]
 
 @dataclass(frozen=True)
 class DieboldMariano:
-    """Result of `diebold_mariano`. ``mean_difference`` below 0 means that the first model lost less."""
+    """Result of `diebold_mariano`; ``mean_difference`` below 0: the first model lost less."""
 
     statistic: float
     p_value: float
@@ -219,7 +219,7 @@ def friedman_nemenyi(losses: pd.DataFrame, *, alpha: float = 0.05, metric: str =
 
 
 def _groups(names: list[str], ranks: Array, difference: float) -> tuple[tuple[str, ...], ...]:
-    """Largest runs of two or more models, in order, whose ends are less than ``difference`` apart."""
+    """Largest runs of models, in order, whose ends are at most ``difference`` apart."""
     runs: list[tuple[int, int]] = []
     for first in range(len(names)):
         last = int(np.searchsorted(ranks, ranks[first] + difference, side="right")) - 1

@@ -54,6 +54,13 @@ def _pairs(actual: Any, predicted: Any) -> tuple[list[list[Hashable]], list[list
     return rows, others
 
 
+def _codes(labels: list[Hashable]) -> tuple[NDArray[np.int64], list[Hashable]]:
+    """Labels as numbers, and the labels in order of first appearance."""
+    known: dict[Hashable, int] = {}
+    codes = [known.setdefault(label, len(known)) for label in labels]
+    return np.array(codes, dtype=np.int64), list(known)
+
+
 def accuracy(actual: Any, predicted: Any) -> float:
     """Share of labels that are right, 0 to 1; NaN for no labels at all.
 
@@ -77,7 +84,7 @@ def f1(actual: Any, predicted: Any, *, average: str | None = "macro") -> float |
     if average not in ("macro", "micro", None):
         raise ValueError(f"average is {average!r}; expected 'macro', 'micro' or None.")
     a, p = _flat(actual, predicted)
-    codes, classes = pd.factorize(pd.array([*a, *p], dtype=object))
+    codes, classes = _codes([*a, *p])
     truth, guess = codes[: len(a)], codes[len(a) :]
     hits = np.bincount(truth[truth == guess], minlength=len(classes)).astype(float)
     sizes = np.bincount(truth, minlength=len(classes)) + np.bincount(guess, minlength=len(classes))
@@ -155,7 +162,7 @@ def span_f1(actual: Any, predicted: Any, *, per_type: bool = False) -> float | p
             },
             index=pd.Index([*sorted(counts), "all"], name="type"),
         )
-    return frame if per_type else float(frame.loc["all", "f1"])
+    return frame if per_type else float(frame["f1"].iloc[-1])
 
 
 # ---------------------------------------------------------------- edit distance
@@ -172,10 +179,7 @@ def edit_distance(actual: Any, predicted: Any) -> NDArray[np.int64]:
     [3, 3]
     """
     rows, others = _pairs(actual, predicted)
-    codes, _ = pd.factorize(
-        pd.array([t for side in (rows, others) for row in side for t in row], dtype=object),
-        use_na_sentinel=False,
-    )
+    codes, _ = _codes([t for side in (rows, others) for row in side for t in row])
     lengths = np.array([[len(r) for r in rows], [len(r) for r in others]], dtype=np.int64)
     starts = np.cumsum(np.concatenate([[0], lengths.ravel()]))[:-1].reshape(2, -1)
     result = np.zeros(len(rows), dtype=np.int64)
@@ -247,6 +251,6 @@ def perplexity(log_prob: ArrayLike) -> float:
     >>> perplexity(np.log([0.25, 0.25]))
     4.0
     """
-    log_prob = np.asarray(log_prob, dtype=np.float64)
-    log_prob = log_prob[~np.isnan(log_prob)]
-    return float(np.exp(-log_prob.mean())) if log_prob.size else float("nan")
+    values = np.asarray(log_prob, dtype=np.float64)
+    values = values[~np.isnan(values)]
+    return float(np.exp(-values.mean())) if values.size else float("nan")

@@ -34,7 +34,9 @@ def render(comparison: Any, *, title: str) -> str:
     from jinja2 import Environment
 
     source = (resources.files("seqkit.evaluation") / "report.html.j2").read_text(encoding="utf-8")
-    template = Environment(autoescape=True, trim_blocks=True, lstrip_blocks=True).from_string(source)
+    template = Environment(autoescape=True, trim_blocks=True, lstrip_blocks=True).from_string(
+        source
+    )
     return template.render(
         title=title,
         lead=_lead(comparison),
@@ -104,8 +106,8 @@ def _ranks(comparison: Any) -> dict[str, Any] | None:
     groups = "; ".join(", ".join(group) for group in ranks.groups)
     text = (
         f"Mean ranks by {ranks.metric} over {ranks.cases} cases (series, windows averaged). "
-        f"Friedman chi-squared {ranks.statistic:.3f}, p {ranks.p_value:.3g}. Models whose mean ranks "
-        f"lie less than the critical difference {ranks.critical_difference:.3f} apart are joined "
+        f"Friedman chi-squared {ranks.statistic:.3f}, p {ranks.p_value:.3g}. Models whose mean "
+        f"ranks lie less than the critical difference {ranks.critical_difference:.3f} apart are joined "
         f"(Nemenyi, alpha {ranks.alpha:g}): {groups or 'none'}."
     )
     return {"figure": figure, "text": text}
@@ -155,7 +157,7 @@ def _table(frame: pd.DataFrame, measures: dict[str, Metric]) -> dict[str, Any]:
 
 def _text(value: Any) -> str:
     if pd.isna(value):
-        return "–"
+        return "-"
     if isinstance(value, (int, np.integer)):
         return str(value)
     return f"{value:.4g}" if 1e-3 <= abs(value) < 1e6 or value == 0 else f"{value:.3g}"
@@ -193,4 +195,4 @@ def svg(figure: Any) -> str:
     text = re.sub(r'\bid="([^"]+)"', rf'id="{mark}-\1"', text)
     text = re.sub(r'href="#', f'href="#{mark}-', text)
     text = re.sub(r"url\(#", f"url(#{mark}-", text)
-    return Markup(text)  # noqa: S704 - our own drawing; matplotlib escapes the names in it
+    return Markup(text)  # our own drawing; matplotlib escapes the names in it

@@ -1,4 +1,4 @@
-"""A model walking from origin to origin: cut, fit or update, predict. Used by backtest and compare."""
+"""A model walking from origin to origin: cut, fit or update, predict."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ Array = NDArray[np.float64]
 
 @dataclass
 class Step:
-    """The forecast of one window. ``distribution`` and ``actual`` are (series, horizon, channels)."""
+    """The forecast of one window; distribution and actual are (series, horizon, channels)."""
 
     distribution: Any
     actual: Array

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from seqkit.data import Sequences
 from seqkit.evaluation.catalogue import Metric, Prediction, parse
-from seqkit.evaluation.metrics import average
+from seqkit.evaluation.losses import average
 from seqkit.evaluation.naive2 import naive2
 from seqkit.evaluation.splits import Window
 from seqkit.evaluation.walk import Step, Walk, take
@@ -73,13 +73,13 @@ class Failure:
 
 @dataclass
 class Outcome:
-    """Scores of a job. ``values`` (series, windows, metrics); ``total`` and ``count`` of the losses
+    """Scores of a job. ``cells`` (series, windows, metrics); ``total`` and ``count`` of the losses
     (series, steps, metrics), summed over windows and channels."""
 
     dataset: int
     model: int
     positions: tuple[int, ...]
-    values: Array
+    cells: Array
     total: Array
     count: Array
     fit_seconds: float = 0.0
@@ -89,7 +89,7 @@ class Outcome:
 
 
 def run(job: Job) -> Outcome:
-    """Work a job through; if it fails as a whole, series by series, so that only the culprits fail."""
+    """Work a job through; if it fails, series by series, so that only the culprits fail."""
     rows = range(len(job.part.positions))
     if job.pooled or len(rows) == 1:
         return _walk(job, strict=False)
@@ -106,7 +106,7 @@ def merge(outcomes: Sequence[Outcome]) -> Outcome:
         first.dataset,
         first.model,
         tuple(p for o in outcomes for p in o.positions),
-        np.concatenate([o.values for o in outcomes]),
+        np.concatenate([o.cells for o in outcomes]),
         np.concatenate([o.total for o in outcomes]),
         np.concatenate([o.count for o in outcomes]),
         sum(o.fit_seconds for o in outcomes),
@@ -160,11 +160,13 @@ def _score(job: Job, step: Step, number: int, outcome: Outcome, strict: bool) ->
     """Put the scores of a window in place; the answer says which series have a usable forecast."""
     scales = {power: s[:, number, None, :] for power, s in job.part.scales.items()}
     prediction = Prediction(step.distribution, step.actual, scales)
-    wrong = np.isnan(prediction.median).any(axis=(1, 2))
+    wrong: NDArray[np.bool_] = np.isnan(prediction.median).any(axis=(1, 2))  # type: ignore[assignment]
     for row in np.flatnonzero(wrong):
         hole = int(np.argwhere(np.isnan(prediction.median[row]).any(axis=1))[0, 0]) + 1
-        message = f"the forecast is NaN from step {hole} on." if hole == 1 else (
-            f"the forecast is NaN at step {hole}."
+        message = (
+            f"the forecast is NaN from step {hole} on."
+            if hole == 1
+            else (f"the forecast is NaN at step {hole}.")
         )
         if strict:
             raise ValueError(message)
@@ -180,7 +182,7 @@ def _score(job: Job, step: Step, number: int, outcome: Outcome, strict: bool) ->
             whole = None if len(wrong) > 1 else job.part.positions[0]
             outcome.failures.append(Failure(whole, number, *_words(error), metric=name))
             continue
-        outcome.values[:, number, k] = metric.finish(average(loss, axis=(1, 2)))
+        outcome.cells[:, number, k] = metric.finish(average(loss, axis=(1, 2)))
         seen = ~np.isnan(loss)
         outcome.total[:, :, k] += np.where(seen, loss, 0.0).sum(axis=2)
         outcome.count[:, :, k] += seen.sum(axis=2)
@@ -188,7 +190,7 @@ def _score(job: Job, step: Step, number: int, outcome: Outcome, strict: bool) ->
 
 
 def _loss(metric: Metric, prediction: Prediction, usable: NDArray[np.bool_]) -> Array:
-    """Losses, NaN where there is no actual; a NaN anywhere else is an error, never a missing cell."""
+    """Losses, NaN where there is no actual; a NaN anywhere else is an error."""
     assert metric.loss is not None
     loss = np.asarray(metric.loss(prediction), dtype=np.float64)
     if loss.shape != prediction.actual.shape:

@@ -5,8 +5,13 @@ from __future__ import annotations
 import numpy as np
 from numba import njit
 
+# No checks for division by zero, and no Python entry points for what only compiled code calls: less
+# to compile.
+outer = njit(cache=True, error_model="numpy")
+inner = njit(cache=True, error_model="numpy", no_cpython_wrapper=True, no_cfunc_wrapper=True)
 
-@njit(cache=True)
+
+@outer
 def forward(y, alpha, beta, gamma, phi, level, slope, season, multiplies, means, past):
     """Run the recursion; `season` is rewritten in place as a circular buffer.
 
@@ -41,7 +46,7 @@ def forward(y, alpha, beta, gamma, phi, level, slope, season, multiplies, means,
     return level, slope, True
 
 
-@njit(cache=True)
+@inner
 def backward(y, alpha, beta, gamma, phi, period, multiplies, means, past, partial, grad):
     """Adjoint of ``forward``: `partial` (T,) is dF/d mean, zero where y is missing.
 
@@ -49,7 +54,8 @@ def backward(y, alpha, beta, gamma, phi, period, multiplies, means, past, partia
     """
     d_level = 0.0
     d_slope = 0.0
-    grad[:] = 0.0
+    for i in range(grad.shape[0]):
+        grad[i] = 0.0
     d_season = grad[6:]
     j = (y.shape[0] - 1) % period
     for t in range(y.shape[0] - 1, -1, -1):
@@ -83,7 +89,7 @@ def backward(y, alpha, beta, gamma, phi, period, multiplies, means, past, partia
     grad[5] = d_slope
 
 
-@njit(cache=True)
+@inner
 def objective(y, coefficients, season, multiplies, relative, floor, means, past, partial, grad):
     """n log S (+ 2 sum log mean, relative errors) and its gradient; inf where inadmissible.
 
@@ -126,3 +132,164 @@ def objective(y, coefficients, season, multiplies, relative, floor, means, past,
         y, alpha, beta, gamma, phi, season.shape[0], multiplies, means, past, partial, grad
     )
     return n * np.log(total) + 2.0 * logs
+
+
+@outer
+def boxed(x, y, offset, steps, multiplies, relative, floor, means, past, partial, grad):
+    """``objective`` in the coordinates of the search, where the usual region is a box.
+
+    x (6 + m,): alpha, beta / alpha, gamma / (1 - alpha), phi, and the states in `steps` from
+    `offset`. grad (6 + m,) receives the gradient.
+    """
+    a = x[0]
+    p = np.empty(x.shape[0])
+    for i in range(x.shape[0]):
+        p[i] = offset[i] + steps[i] * x[i]
+    p[1] *= a
+    p[2] *= 1.0 - a
+    value = objective(
+        y, p[:6], p[6:], multiplies, relative, floor, means, past, partial, grad
+    )
+    grad[0] += grad[1] * x[1] - grad[2] * x[2]
+    grad[1] *= a
+    grad[2] *= 1.0 - a
+    for i in range(4, x.shape[0]):
+        grad[i] *= steps[i]
+    return value
+
+
+# Plain loops below: array expressions would take several times as long to compile.
+
+
+@outer
+def minimise(x, lower, upper, y, offset, steps, multiplies, relative, floor, iterations, memory):
+    """Projected L-BFGS on the box (two-metric projection; Bertsekas 1982, Gafni & Bertsekas 1984).
+
+    x is moved to the minimum in place; where lower equals upper it stays. Returns the value and the
+    number of evaluations.
+    """
+    n, k = y.shape[0], x.shape[0]
+    means, past, partial = np.empty(n), np.empty((n, 3)), np.empty(n)
+    g, trial, g_trial = np.empty(k), np.empty(k), np.empty(k)
+    S, Y = np.zeros((memory, k)), np.zeros((memory, k))
+    d, free = np.zeros(k), np.zeros(k)
+    calls = 1
+    kept = np.int64(0)
+    f = boxed(x, y, offset, steps, multiplies, relative, floor, means, past, partial, g)
+    for _ in range(iterations):
+        largest = _free(x, g, lower, upper, free)
+        if not largest > 1e-6:
+            break
+        slope = _direction(g, free, S, Y, kept, d)
+        t = 1.0 if kept else min(1.0, 0.2 / largest)
+        found = False
+        f_trial = np.inf
+        for _ in range(30):
+            descent = 0.0
+            for i in range(k):
+                trial[i] = min(max(x[i] + t * d[i], lower[i]), upper[i])
+                descent += g[i] * (trial[i] - x[i])
+            f_trial = boxed(
+                trial, y, offset, steps, multiplies, relative, floor, means, past, partial, g_trial
+            )
+            calls += 1
+            if f_trial <= f + 1e-4 * descent:
+                found = True
+                break
+            if np.isfinite(f_trial):
+                quadratic = -slope * t * t / (2.0 * (f_trial - f - t * slope))
+                t = min(max(quadratic, 0.1 * t), 0.5 * t)
+            else:
+                t = 0.2 * t
+        if not found and kept == 0:
+            break
+        if not found:
+            kept = 0
+            continue
+        gain = f - f_trial
+        kept = _remember(S, Y, kept, x, trial, g, g_trial)
+        f = f_trial
+        if gain <= 1e-8:
+            break
+    return f, calls
+
+
+@inner
+def _free(x, g, lower, upper, free):
+    """Mark the coordinates free to move; returns their largest gradient."""
+    largest = 0.0
+    for i in range(x.shape[0]):
+        held = (x[i] <= lower[i] and g[i] >= 0.0) or (x[i] >= upper[i] and g[i] <= 0.0)
+        free[i] = 0.0 if held or lower[i] == upper[i] else 1.0
+        largest = max(largest, abs(g[i]) * free[i])
+    return largest
+
+
+@inner
+def _remember(S, Y, kept, x, trial, g, g_trial):
+    """Store the step and move to it; the oldest makes room. Returns the number of steps kept."""
+    memory, k = S.shape
+    curvature = 0.0
+    for i in range(k):
+        curvature += (trial[i] - x[i]) * (g_trial[i] - g[i])
+    if curvature > 1e-14:
+        if kept == memory:
+            for m in range(memory - 1):
+                for i in range(k):
+                    S[m, i] = S[m + 1, i]
+                    Y[m, i] = Y[m + 1, i]
+            kept -= 1
+        for i in range(k):
+            S[kept, i] = trial[i] - x[i]
+            Y[kept, i] = g_trial[i] - g[i]
+        kept += 1
+    for i in range(k):
+        x[i] = trial[i]
+        g[i] = g_trial[i]
+    return kept
+
+
+@inner
+def _direction(g, free, S, Y, kept, d):
+    """d = - H g on the free coordinates, H from the last `kept` steps (Nocedal 1980); returns d'g."""
+    k = g.shape[0]
+    weight, sy = np.zeros(S.shape[0]), np.zeros(S.shape[0])
+    for i in range(k):
+        d[i] = g[i] * free[i]
+    scale = 0.0
+    for m in range(kept - 1, -1, -1):
+        yy = 0.0
+        sd = 0.0
+        for i in range(k):
+            sy[m] += S[m, i] * Y[m, i] * free[i]
+            yy += Y[m, i] * Y[m, i] * free[i]
+            sd += S[m, i] * d[i]
+        if sy[m] <= 1e-12 * yy:
+            sy[m] = 0.0
+            continue
+        if scale == 0.0:
+            scale = sy[m] / yy
+        weight[m] = sd / sy[m]
+        for i in range(k):
+            d[i] -= weight[m] * Y[m, i] * free[i]
+    if scale == 0.0:
+        scale = 1.0
+    for i in range(k):
+        d[i] *= scale
+    for m in range(kept):
+        if sy[m] > 0.0:
+            yd = 0.0
+            for i in range(k):
+                yd += Y[m, i] * d[i]
+            for i in range(k):
+                d[i] += (weight[m] - yd / sy[m]) * S[m, i] * free[i]
+    slope = 0.0
+    for i in range(k):
+        d[i] = -d[i]
+        slope += d[i] * g[i]
+    if not slope < 0.0:
+        slope = 0.0
+        for i in range(k):
+            d[i] = -g[i] * free[i]
+            slope += d[i] * g[i]
+    return slope

@@ -37,7 +37,8 @@ class Design:
 
     @property
     def complete(self) -> bool:
-        return not (np.isnan(self.y.sum()) or np.isnan(self.fixed.sum()))
+        known = all(constant(column) for column in self.fixed.T) or not np.isnan(self.fixed.sum())
+        return known and not np.isnan(self.y.sum())
 
     def rows(self) -> Array:
         """Targets whose whole window is observed."""
@@ -57,82 +58,107 @@ class Design:
             yield np.hstack([self.fixed[t], *lagged, self.y[t] - shift])
 
 
-def lag_products(y: Array, order: int) -> Array:
-    """sum_{t >= order} y_t y_{t-j}' for j = 0 .. order, (order + 1, k, k), block by block."""
+def lag_products(y: Array, order: int, shift: Array) -> tuple[Array, Array]:
+    """sum_{t >= order} z_t z_{t-j}' for j = 0 .. order, (order + 1, k, k), and sum_{t >= order} z_t; z = y - shift.
+
+    One pass over y, block by block, so that each block is centred and multiplied while it is in the cache.
+    """
     length, channels = y.shape
-    products = np.zeros((order + 1, channels, channels))
+    products, total = np.zeros((order + 1, channels, channels)), np.zeros(channels)
     for begin in range(order, length, BLOCK):
-        end = min(begin + BLOCK, length)
+        z = y[begin - order : begin + BLOCK] - shift
         if channels == 1:
-            products[:, 0, 0] += np.correlate(y[begin - order : end, 0], y[begin:end, 0], "valid")[::-1]
+            z = z[:, 0]
+            products[:, 0, 0] += np.correlate(z, z[order:], "valid")[::-1]
+            total += z[order:].sum()
             continue
-        now = y[begin:end].T
+        now = z[order:].T
         for j in range(order + 1):
-            products[j] += now @ y[begin - j : end - j]
-    return products
+            products[j] += now @ z[order - j : len(z) - j]
+        total += now.sum(1)
+    return products, total
 
 
-def dense_gram(y: Array, fixed: Array, order: int) -> Array:
-    """Gram matrix of [fixed_t, y_{t-1}, .., y_{t-order}, y_t] over t = order .. T - 1, complete data."""
+def dense_gram(y: Array, fixed: Array, order: int, shift: Array) -> Array:
+    """Gram matrix (its lower triangle) of [fixed_t, z_{t-1}, .., z_{t-order}, z_t], t = order .. T - 1, z = y - shift.
+
+    The data are complete.
+    """
     length, k = y.shape
-    q = fixed.shape[1]
-    size = (order + 1) * k
-    lagged = np.empty((size, size))  # blocks in the order y_t, y_{t-1}, .., y_{t-order}
-    lagged[:k] = lag_products(y, order).transpose(1, 0, 2).reshape(k, size)
-    head = y[:order][::-1].reshape(-1)  # y_{p-1}, .., y_0
-    tail = y[length - order :][::-1].reshape(-1)  # y_{T-1}, .., y_{T-p}
-    ends = np.multiply.outer(head, head) - np.multiply.outer(tail, tail)
-    for i in range(0, order * k, k):
-        lagged[i + k : i + 2 * k, i + k :] = lagged[i : i + k, i:-k] + ends[i : i + k, i:]
-    upper = np.triu(lagged)
-    lagged = upper + np.triu(upper, 1).T
-    gram = np.empty((q + size, q + size))
+    q, size = fixed.shape[1], order * k
+    products, total = lag_products(y, order, shift)
+    head = (y[:order][::-1] - shift).reshape(-1)  # z_{p-1}, .., z_0
+    tail = (y[length - order :][::-1] - shift).reshape(-1)  # z_{T-1}, .., z_{T-p}
+    ends = head[:, None] * head - tail[:, None] * tail
+    lagged = np.empty((size + k, size + k))  # lower triangle; blocks in the order z_t, z_{t-1}, .., z_{t-order}
+    lagged[:, :k] = products.transpose(0, 2, 1).reshape(size + k, k)
+    for i in range(0, size, k):
+        lagged[i + k : i + 2 * k, k : i + 2 * k] = lagged[i : i + k, : i + k] + ends[i : i + k, : i + k]
+    gram = np.zeros((q + size + k, q + size + k))
+    gram[q : q + size, q : q + size] = lagged[k:, k:]
+    gram[q + size :, q : q + size] = lagged[k:, :k].T
+    gram[q + size :, q + size :] = lagged[:k, :k]
+    if q == 1 and constant(fixed[:, 0]):
+        one = fixed[0, 0]
+        gram[0, 0] = one * one * (length - order)
+        sums = np.concatenate([total, (head - tail).reshape(order, k).cumsum(0).ravel() + np.tile(total, order)])
+        gram[q:, 0] = one * np.concatenate([sums[k:], sums[:k]])
+        return gram
     gram[:q, :q] = fixed[order:].T @ fixed[order:]
-    gram[q:, q:] = np.roll(lagged, -k, axis=(0, 1))  # the target last
     for c in range(q):
-        gram[c, q:] = gram[q:, c] = _cross(fixed[:, c], y, order)
+        gram[q:, c] = _cross(fixed[:, c], y, order, shift)
     return gram
 
 
-def _cross(column: Array, y: Array, order: int) -> Array:
-    """sum_{t >= order} column_t y_{t-j} for j = 1 .. order, then 0; flat over (j, channel)."""
+def constant(column: Array) -> bool:
+    """Whether all entries are one number; a broadcast view says so by itself."""
+    return column.strides[0] == 0 or bool(np.all(column == column[0]))
+
+
+def _cross(column: Array, y: Array, order: int, shift: Array) -> Array:
+    """sum_{t >= order} column_t z_{t-j} for j = 1 .. order, then 0; flat over (j, channel)."""
     length, k = y.shape
-    if column[order] == 1.0 and np.all(column[order:] == 1.0):  # an intercept: running sums
-        sums = y[order:].sum(0) + np.zeros((order + 1, k))
-        if order:
-            sums[1:] += np.cumsum(y[:order][::-1] - y[length - order :][::-1], axis=0)
-    else:
-        sums = np.zeros((order + 1, k))
-        for begin in range(order, length, BLOCK):
-            end = min(begin + BLOCK, length)
-            for c in range(k):
-                window = np.ascontiguousarray(y[begin - order : end, c])
-                sums[:, c] += np.correlate(window, column[begin:end], "valid")[::-1]
-    return np.roll(sums, -1, axis=0).reshape(-1)
+    sums = np.zeros((order + 1, k))
+    for begin in range(order, length, BLOCK):
+        end = min(begin + BLOCK, length)
+        z = y[begin - order : end] - shift
+        for c in range(k):
+            sums[:, c] += np.correlate(np.ascontiguousarray(z[:, c]), column[begin:end], "valid")
+    return np.concatenate([sums[-2::-1], sums[-1:]]).ravel()
 
 
 @dataclass
 class Factor:
-    """Lower triangular L with L L' = Gram of [regressors, targets] in shifted units, and the number of rows."""
+    """Lower triangular L with L L' = Gram of [regressors, targets] in shifted units, and the number of rows.
+
+    `sound` tells that the regressors' block is well conditioned.
+    """
 
     lower: Array
     rows: int
     regressors: int
+    sound: bool
 
 
-def factorise(designs: list[Design], shift: Array) -> Factor:
-    """The factor of the Gram matrix summed over all designs (one per series), Cholesky or QR as needed."""
-    gram, rows = np.zeros(()), 0
-    for design in designs:
+def gram_of(designs: list[Design], shift: Array) -> tuple[Array, int]:
+    """Gram matrix (lower triangle) and number of rows, summed over the designs of all series."""
+    gram, rows = _gram(designs[0], shift)
+    for design in designs[1:]:
         part, n = _gram(design, shift)
         gram, rows = gram + part, rows + n
+    return gram, rows
+
+
+def factorise(designs: list[Design], shift: Array, known: tuple[Array, int] | None = None) -> Factor:
+    """The factor of the designs' Gram matrix (`known`, if it has been computed), by Cholesky or, if need be, by QR."""
+    gram, rows = gram_of(designs, shift) if known is None else known
     size = designs[0].fixed.shape[1] + len(designs[0].lags) * designs[0].y.shape[1]
-    unit = np.sqrt(np.diag(gram))
-    unit = np.where(unit > 0, unit, 1.0)
+    diagonal = np.diagonal(gram)
+    unit = np.sqrt(np.where(diagonal > 0, diagonal, 1.0))
     try:
-        lower = np.linalg.cholesky(gram / np.multiply.outer(unit, unit))
-        if np.diag(lower)[:size].min(initial=1.0) > ILL_CONDITIONED:
-            return Factor(lower * unit[:, None], rows, size)
+        lower = np.linalg.cholesky(gram / (unit[:, None] * unit))
+        if not size or np.diagonal(lower)[:size].min() > ILL_CONDITIONED:
+            return Factor(lower * unit[:, None], rows, size, True)
     except np.linalg.LinAlgError:
         pass
     upper = np.zeros((0, len(unit)))
@@ -141,23 +167,19 @@ def factorise(designs: list[Design], shift: Array) -> Factor:
             upper = np.linalg.qr(np.vstack([upper, block]), mode="r")
     lower = np.zeros((len(unit), len(unit)))
     lower[:, : len(upper)] = upper.T
-    return Factor(lower, rows, size)
+    return Factor(lower, rows, size, False)
 
 
 def _gram(design: Design, shift: Array) -> tuple[Array, int]:
-    """Gram matrix and number of rows of one series."""
+    """Gram matrix (lower triangle) and number of rows of one series."""
     order = int(design.lags[-1]) if len(design.lags) else 0
     rows = len(design.y) - design.start
     sparse = order > 64 + 4 * len(design.lags)
     if rows > 0 and not sparse and design.complete:
-        y = (design.y - shift)[design.start - order :]
-        gram = dense_gram(y, design.fixed[design.start - order :], order)
+        skip = design.start - order
+        gram = dense_gram(design.y[skip:], design.fixed[skip:], order, shift)
         if len(design.lags) < order:
-            k, q = y.shape[1], design.fixed.shape[1]
-            kept = np.concatenate([design.lags - 1, [order]])
-            columns = (q + kept[:, None] * k + np.arange(k)).ravel()
-            keep = np.concatenate([np.arange(q), columns])
-            gram = gram[np.ix_(keep, keep)]
+            gram = gram[np.ix_(*2 * (_columns(design.lags - 1, design, order),))]
         return gram, rows
     size = design.fixed.shape[1] + (len(design.lags) + 1) * design.y.shape[1]
     gram, count = np.zeros((size, size)), 0
@@ -165,6 +187,29 @@ def _gram(design: Design, shift: Array) -> tuple[Array, int]:
         gram += block.T @ block
         count += len(block)
     return gram, count
+
+
+def _columns(lags: Array, design: Design, order: int) -> Array:
+    """Columns of the Gram of lags 1 .. order that belong to the fixed terms, some lags (counted from 0) and the target."""
+    k, q = design.y.shape[1], design.fixed.shape[1]
+    kept = np.append(lags, order)
+    return np.concatenate([np.arange(q), (q + kept[:, None] * k + np.arange(k)).ravel()])
+
+
+def lower_order(
+    designs: list[Design], known: tuple[Array, int], order: int, shift: Array
+) -> tuple[list[Design], tuple[Array, int]]:
+    """The designs of lags 1 .. order and their Gram, from the Gram of more lags: columns go, the first rows come in."""
+    gram, rows = known
+    columns = _columns(np.arange(order), designs[0], len(designs[0].lags))
+    gram = gram[np.ix_(columns, columns)]
+    shorter = [Design(d.y, d.fixed, np.arange(1, order + 1), order) for d in designs]
+    for design, before in zip(shorter, designs, strict=True):
+        first = Design(design.y[: before.start], design.fixed[: before.start], design.lags, order)
+        for block in first.blocks(shift):
+            gram = gram + block.T @ block
+            rows += len(block)
+    return shorter, (gram, rows)
 
 
 @dataclass
@@ -180,6 +225,10 @@ class LeastSquares:
 def solve(factor: Factor, penalty: Array | None = None) -> LeastSquares:
     """Minimise |y - X b|^2 + sum_j penalty_j b_j^2; the shortest solution where X has not full rank."""
     size = factor.regressors
+    if factor.sound and penalty is None:
+        inner, cross, rest = factor.lower[:size, :size], factor.lower[size:, :size], factor.lower[size:, size:]
+        root = np.linalg.inv(inner)
+        return LeastSquares(cross @ root, root.T @ root, rest @ rest.T, size)
     x, y = factor.lower[:size].T, factor.lower[size:].T  # X = Q x, Y = Q y with one orthonormal Q
     if penalty is not None:
         x = np.vstack([x, np.diag(np.sqrt(penalty))])
@@ -191,23 +240,17 @@ def solve(factor: Factor, penalty: Array | None = None) -> LeastSquares:
     keep = s > tiny
     right = vt[keep].T / s[keep] / unit[:, None]
     coef = right @ (u[:, keep].T @ y)
-    error = y - x @ coef
-    if penalty is not None:
-        error = error[: factor.lower.shape[1]]
+    error = (y - x @ coef)[: factor.lower.shape[1]]
     return LeastSquares(coef.T, right @ right.T, error.T @ error, int(keep.sum()))
 
 
 def nested_rss(factor: Factor, fixed: int, channels: int) -> Array:
     """Residual covariance sums (orders 0 .. p, k, k) of all nested orders, from one factor."""
     targets = factor.lower[factor.regressors :]
-    orders = (factor.regressors - fixed) // channels
-    total = targets[:, factor.regressors :] @ targets[:, factor.regressors :].T
-    steps = [total]
-    for order in range(orders, 0, -1):
-        own = targets[:, fixed + (order - 1) * channels : fixed + order * channels]
-        total = total + own @ own.T
-        steps.append(total)
-    return np.stack(steps[::-1])
+    rest = targets[:, factor.regressors :]
+    steps = targets[:, fixed : factor.regressors].reshape(channels, -1, channels)
+    gains = np.einsum("apc,bpc->pab", steps, steps)
+    return rest @ rest.T + np.concatenate([gains[::-1].cumsum(0)[::-1], np.zeros((1, channels, channels))])
 
 
 def levinson(covariance: Array) -> tuple[list[Array], Array]:
@@ -238,7 +281,7 @@ def autocovariance(y: Array, order: int) -> Array:
     seen = ~np.isnan(y)
     if seen.all():
         padded = np.concatenate([np.zeros(order), y])
-        return lag_products(padded[:, None], order)[:, 0, 0] / len(y)
+        return lag_products(padded[:, None], order, np.zeros(1))[0][:, 0, 0] / len(y)
     filled = np.where(seen, y, 0.0)
     weight = seen.astype(float)
     products = [filled[j:] @ filled[: len(y) - j] for j in range(order + 1)]

@@ -23,7 +23,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-__all__ = ["Coefficients", "Objective", "Smoothed", "log_likelihood", "response", "simulate",
+__all__ = ["Coefficients", "Likelihood", "Smoothed", "log_likelihood", "response", "simulate",
            "smooth"]
 
 
@@ -95,28 +95,42 @@ def log_likelihood(y: np.ndarray, means: np.ndarray, *, relative: bool, floor: f
     return float(value - np.sum(np.log(np.abs(mu))) if relative else value)
 
 
-class Objective:
-    """Minus twice the concentrated log-likelihood, up to a constant, and its exact gradient.
+class Likelihood:
+    """Minus twice the concentrated log-likelihood of y, up to a constant, as a function on a box.
 
-    Called with coefficients (6,): alpha, beta, gamma, phi, level, slope, and season (m,);
-    returns the value and the gradient (6 + m,), which is a work array: copy it to keep it. One
-    forward and one adjoint sweep, so the cost does not grow with the number of states.
+    A point x (6 + m,) is alpha, beta / alpha, gamma / (1 - alpha), phi, then level, slope and season
+    in `steps` from `offset` (6 + m,; the first four of them 0 and 1). Gradients are exact: one
+    forward and one adjoint sweep, so their cost does not grow with the number of states. `floor`
+    is added to the sum of squares. Inadmissible points (a multiplicative state or, for relative
+    errors, a mean that is not positive) are infinite.
     """
 
     def __init__(
-        self, y: np.ndarray, period: int, *, multiplies: bool, relative: bool, floor: float = 0.0
+        self, y: np.ndarray, offset: np.ndarray, steps: np.ndarray, *, multiplies: bool,
+        relative: bool, floor: float = 0.0,
     ) -> None:
+        self.y = np.ascontiguousarray(y, dtype=np.float64)
+        self.rest = (np.array(offset, float), np.array(steps, float), bool(multiplies),
+                     bool(relative), float(floor))
+
+    def __call__(self, x: np.ndarray) -> tuple[float, np.ndarray]:
+        """Value and gradient (6 + m,) at x."""
         from seqkit.kernels import _smoothing_numba as compiled
 
-        self._kernel = compiled.objective
-        self.y = np.ascontiguousarray(y, dtype=np.float64)
-        self.flags = (bool(multiplies), bool(relative), float(floor))
         n = len(self.y)
-        self.work = (np.empty(n), np.empty((n, 3)), np.empty(n), np.empty(6 + period))
+        grad = np.empty(len(x))
+        work = (np.empty(n), np.empty((n, 3)), np.empty(n), grad)
+        return compiled.boxed(x, self.y, *self.rest, *work), grad
 
-    def __call__(self, coefficients: np.ndarray, season: np.ndarray) -> tuple[float, np.ndarray]:
-        value = self._kernel(self.y, coefficients, season, *self.flags, *self.work)
-        return value, self.work[3]
+    def minimise(
+        self, x: np.ndarray, lower: np.ndarray, upper: np.ndarray, *, iterations: int = 500
+    ) -> tuple[float, np.ndarray]:
+        """Least value and where, by projected L-BFGS from x; equal bounds hold a coordinate."""
+        from seqkit.kernels import _smoothing_numba as compiled
+
+        x = np.array(x, dtype=np.float64)
+        value, _ = compiled.minimise(x, lower, upper, self.y, *self.rest, iterations, 12)
+        return value, x
 
 
 def response(coefficients: Coefficients, period: int, horizon: int) -> np.ndarray:

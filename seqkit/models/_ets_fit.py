@@ -7,7 +7,7 @@ from itertools import product
 
 import numpy as np
 
-from seqkit.kernels.smoothing import Coefficients, Objective, log_likelihood, smooth
+from seqkit.kernels.smoothing import Coefficients, Likelihood, log_likelihood, smooth
 from seqkit.models.seasonality import remove_season, seasonal_indices
 
 # The usual region (Hyndman et al. 2008, section 10.2): 0 < beta < alpha < 1, 0 < gamma < 1 - alpha,
@@ -88,14 +88,12 @@ def fit_form(y: np.ndarray, form: Form, period: int) -> Fit:
     """Fit one form to y (T,) by maximum likelihood; NaN is missing.
 
     Starts from the states of a classical decomposition (Hyndman et al. 2008, section 2.6.1) and the
-    best smoothing parameters of a coarse grid, then L-BFGS-B with exact gradients.
+    best smoothing parameters of a coarse grid, then projected L-BFGS with exact gradients.
     """
     period = period if form.season != "N" else 1
     unit = _unit(y)
-    problem = _Problem(y / unit, form, period)
-    x = problem.solve()
-    c, season = problem.unpack(x)
-    c, season = _normalised(c, season, form)
+    x = _search(y / unit, form, period)
+    c, season = _normalised(x[:6], x[6:], form)
     c[4:6] *= unit
     season = season * unit if form.season == "A" else season
     return build(y, form, Coefficients(*(float(v) for v in c[:4]), form.season == "M"),
@@ -122,69 +120,40 @@ def build(
     return Fit(form, coefficients, float(level), float(slope), season, sigma, value, n, k)
 
 
-class _Problem:
-    """The likelihood of one form as a function of a well-scaled vector x in a box."""
+def _search(y: np.ndarray, form: Form, period: int) -> np.ndarray:
+    """Maximum likelihood over the box; returns alpha, beta, gamma, phi, level, slope, season.
 
-    def __init__(self, y: np.ndarray, form: Form, period: int) -> None:
-        relative = form.error == "M"
-        self.form, self.period = form, period
-        self.multiplies = form.season == "M"
-        self.objective = Objective(y, period, multiplies=self.multiplies, relative=relative,
-                                   floor=_floor(y, relative))
-        self.names = form.smoothing()
-        level, slope, season = initial_states(y, form, period)
-        self.start = np.concatenate([[level, slope], season])
-        step_season = 0.3 / max(abs(level), 1.0) if self.multiplies else 0.3
-        self.steps = np.concatenate([[1.0, 0.1], np.full(period, step_season)])
-        free = [True, form.trend != "N"] + [form.season != "N"] * period
-        self.free = np.flatnonzero(free)
-
-    def unpack(self, x: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        """x to coefficients (6,) and season (m,)."""
-        c = np.array([0.0, 0.0, 0.0, 1.0, 0.0, 0.0])
-        k = len(self.names)
-        for name, value in zip(self.names, x):
-            c[ORDER.index(name)] = value
-        c[1] *= c[0]
-        c[2] *= 1.0 - c[0]
-        states = self.start.copy()
-        states[self.free] += self.steps[self.free] * x[k:]
-        c[4:6] = states[:2]
-        return c, states[2:]
-
-    def __call__(self, x: np.ndarray) -> tuple[float, np.ndarray]:
-        c, season = self.unpack(x)
-        value, g = self.objective(c, season)
-        if not np.isfinite(value):
-            # A finite wall: the line search steps back from it.
-            return 1e12, np.zeros_like(x)
-        a = c[0]
-        outer = np.array([g[0] + g[1] * c[1] / a - g[2] * c[2] / (1.0 - a), g[1] * a,
-                          g[2] * (1.0 - a), g[3]])
-        k = len(self.names)
-        out = np.empty_like(x)
-        out[:k] = outer[[ORDER.index(name) for name in self.names]]
-        out[k:] = g[4:][self.free] * self.steps[self.free]
-        return value, out
-
-    def solve(self) -> np.ndarray:
-        """The best of a few searches: the surface has more than one hill, chiefly along alpha."""
-        from scipy.optimize import minimize
-
-        states = np.zeros(len(self.free))
-        grid = [np.concatenate([point, states])
-                for point in product(*(STARTS[name] for name in self.names))]
-        ranked = sorted(((self(x)[0], i) for i, x in enumerate(grid)))
-        starts: dict[float, np.ndarray] = {}
-        for _, i in ranked:
-            starts.setdefault(grid[i][0], grid[i])
-        bounds = [BOUNDS[name] for name in self.names] + [(None, None)] * len(states)
-        options = {"maxiter": 500, "maxfun": 2000, "ftol": 1e-11, "gtol": 1e-5, "maxcor": 10}
-        runs = [
-            minimize(self, x, jac=True, method="L-BFGS-B", bounds=bounds, options=options)
-            for x in list(starts.values())[:SEARCHES]
-        ]
-        return min(runs, key=lambda run: run.fun).x
+    The best of a few searches, since the surface has more than one hill, chiefly along alpha.
+    """
+    relative, multiplies = form.error == "M", form.season == "M"
+    level, slope, season = initial_states(y, form, period)
+    offset = np.concatenate([np.zeros(4), [level, slope], season])
+    step_season = 0.3 / max(abs(level), 1.0) if multiplies else 0.3
+    steps = np.concatenate([np.ones(5), [0.1], np.full(period, step_season)])
+    likelihood = Likelihood(y, offset, steps, multiplies=multiplies, relative=relative,
+                            floor=_floor(y, relative))
+    lower, upper = np.zeros(6 + period), np.zeros(6 + period)
+    lower[3] = upper[3] = 1.0
+    names = form.smoothing()
+    for name in names:
+        lower[ORDER.index(name)], upper[ORDER.index(name)] = BOUNDS[name]
+    for free, part in ((True, slice(4, 5)), (form.trend != "N", slice(5, 6)),
+                       (form.season != "N", slice(6, None))):
+        if free:
+            lower[part], upper[part] = -np.inf, np.inf
+    grid = []
+    for point in product(*(STARTS[name] for name in names)):
+        x = np.clip(np.zeros(6 + period), lower, upper)
+        x[[ORDER.index(name) for name in names]] = point
+        grid.append(x)
+    best = {}
+    for x in sorted(grid, key=lambda x: likelihood(x)[0]):
+        best.setdefault(x[0], x)
+    runs = [likelihood.minimise(x, lower, upper) for x in list(best.values())[:SEARCHES]]
+    x = min(runs, key=lambda run: run[0])[1]
+    out = offset + steps * x
+    out[1], out[2] = x[0] * x[1], (1.0 - x[0]) * x[2]
+    return out
 
 
 def initial_states(y: np.ndarray, form: Form, period: int) -> tuple[float, float, np.ndarray]:

@@ -130,7 +130,7 @@ class AR(Autoregression):
     def _asymptotic_errors(y: Array, columns: Array, fit: LinearFit) -> Array:
         """s^2 (X'X)^-1 with the conditional design, to which all methods are equal in the limit; (1, regressors)."""
         shift = _mean([y]) if columns.shape[1] else np.zeros(1)
-        factor = kernel.factorise([kernel.Design(y - shift, columns, fit.lags, fit.order)], np.zeros(1))
+        factor = kernel.factorise([kernel.Design(y, columns, fit.lags, fit.order)], shift)
         if factor.rows <= factor.regressors:
             return np.full(fit.coef.shape, np.nan)
         inverse = kernel.solve(factor).inverse

@@ -164,6 +164,8 @@ class Autoregression(Forecaster):
 
     def _columns(self, t: Array) -> Array:
         """The deterministic regressors at rows t (0 is the first row of the fit): const 1, trend t + 1, dummies."""
+        if self.trend == "c" and not self.season:
+            return np.broadcast_to(1.0, (len(t), 1))
         columns = [np.ones(len(t)) if name == "const" else t + 1.0 for name in TRENDS[self.trend]]
         if self.season:
             first = 1 if "const" in TRENDS[self.trend] else 0
@@ -185,11 +187,16 @@ class Autoregression(Forecaster):
         k, q = ys[0].shape[1], fixed[0].shape[1]
         shift = _mean(ys) if "const" in TRENDS[self.trend] else np.zeros(k)
         lags, choose = self._lags(max(map(len, ys)), q, k)
-        criteria = None
+        start = int(lags[-1]) if len(lags) else 0
+        designs = [kernel.Design(y, d, lags, start) for y, d in zip(ys, fixed, strict=True)]
+        known, criteria = kernel.gram_of(designs, shift), None
+        factor = kernel.factorise(designs, shift, known)
         if choose:
-            lags, criteria = self._choose(ys, fixed, lags, shift)
-        designs = [kernel.Design(y, d, lags, int(lags[-1]) if len(lags) else 0) for y, d in zip(ys, fixed, strict=True)]
-        factor = kernel.factorise(designs, shift)
+            criteria = self._criteria(factor, q, k, start)
+            order = min(criteria, key=criteria.__getitem__)
+            if order < start:
+                designs, known = kernel.lower_order(designs, known, order, shift)
+                lags, factor = designs[0].lags, kernel.factorise(designs, shift, known)
         if factor.rows <= factor.regressors:
             longest = max(map(len, ys))
             raise ValueError(
@@ -207,28 +214,19 @@ class Autoregression(Forecaster):
         fit.criteria = criteria
         return fit
 
-    def _choose(
-        self, ys: list[Array], fixed: list[Array], lags: Array, shift: Array
-    ) -> tuple[Array, dict[int, float]]:
-        """The best of the nested orders 0 .. max(lags) on the rows common to all, from one factor."""
-        k, q = ys[0].shape[1], fixed[0].shape[1]
-        start = int(lags[-1]) if len(lags) else 0
-        designs = [kernel.Design(y, d, lags, start) for y, d in zip(ys, fixed, strict=True)]
-        factor = kernel.factorise(designs, shift)
+    def _criteria(self, factor: kernel.Factor, q: int, k: int, start: int) -> dict[int, float]:
+        """The criterion of the nested orders 0 .. start, on the rows common to all, from one factor."""
         if factor.rows <= factor.regressors:
             raise ValueError(
                 f"{factor.rows} complete windows are too few to choose among orders up to {start}; set max_order lower, "
                 "or use an integer order with method='mle'"
             )
-        rss = kernel.nested_rss(factor, q, k)
-        floor = np.finfo(float).tiny
-        log_det = np.log(np.maximum(np.linalg.det(rss / factor.rows), floor)) if k > 1 else np.log(
-            np.maximum(rss[:, 0, 0] / factor.rows, floor)
-        )  # fmt: skip
+        cov = kernel.nested_rss(factor, q, k) / factor.rows
+        size = cov[:, 0, 0] if k == 1 else np.linalg.det(cov)
+        log_det = np.log(np.maximum(size, np.finfo(float).tiny))
         likelihood = -0.5 * factor.rows * (k * (1 + np.log(2 * np.pi)) + log_det)
-        parameters = k * (q + k * np.arange(len(rss)))
-        values = information(str(self.order), likelihood, parameters, factor.rows)
-        return np.arange(1, int(np.argmin(values)) + 1), dict(enumerate(values.tolist()))
+        parameters = k * (q + k * np.arange(len(cov)))
+        return dict(enumerate(information(str(self.order), likelihood, parameters, factor.rows).tolist()))
 
     @staticmethod
     @abstractmethod
@@ -253,9 +251,9 @@ class Autoregression(Forecaster):
         """The state after `y`, filtered from the last p rows that are all observed (or from the start)."""
         fit = self._model(i)
         p, clock = fit.order, len(y)
-        complete = ~np.isnan(y).any(1)
-        if p == 0 or (len(y) >= p and complete[-p:].all()):
+        if p == 0 or (len(y) >= p and not np.isnan(y[-p:]).any()):
             return Memory(y[len(y) - p :][::-1].ravel(), None, clock)
+        complete = ~np.isnan(y).any(1)
         runs = np.convolve(complete, np.ones(p), "valid") == p if len(y) >= p else np.zeros(0, bool)
         begin = int(np.flatnonzero(runs)[-1]) + p if runs.any() else 0
         start = Memory(y[begin - p : begin][::-1].ravel(), None, begin) if runs.any() else self._prior(fit, y)
@@ -313,19 +311,22 @@ class Autoregression(Forecaster):
         return 0 if set(fixed) <= {"const"} else self._origins[position].steps_to(calendar)
 
     def _replay(self, fit: LinearFit, y: Array, clock: int, inputs: Array | None) -> Normal:
-        p = fit.order
+        """One-step predictive normals, NaN for the first p rows after the first complete one."""
+        y, lead = _trim(y)
+        clock, inputs = clock + lead, None if inputs is None else inputs[lead:]
         if np.isnan(y).any():
             start = self._prior(fit, y)
             start.clock = clock
-            steps, _, _ = self._run(fit, start, y, inputs)
+            steps = self._run(fit, start, y, inputs)[0]
             mean, scale = steps.mean.copy(), steps.scale.copy()
         else:
             mean = self._offset(fit, clock + np.arange(len(y)), inputs)
             for lag, phi in enumerate(fit.phi, start=1):
                 mean[lag:] += y[:-lag] @ phi.T
             scale = np.tile(np.sqrt(np.diag(fit.sigma)), (len(y), 1))
-        mean[:p], scale[:p] = np.nan, np.nan
-        return Normal(mean, scale)
+        mean[: fit.order], scale[: fit.order] = np.nan, np.nan
+        warm_up = np.full((lead, fit.channels), np.nan)
+        return Normal(np.concatenate([warm_up, mean]), np.concatenate([warm_up, scale]))
 
     # -- forecasting -----------------------------------------------------------------------------
 
@@ -477,7 +478,7 @@ def _finish(
 
 def _mean(ys: list[Array]) -> Array:
     """Mean of all observed values, per channel."""
-    total = sum(y.sum(0) for y in ys)
+    total = sum(y.sum(0) if y.shape[1] > 1 else y.ravel().sum(keepdims=True) for y in ys)
     count: Any = sum(len(y) for y in ys)
     if np.isnan(total).any():
         total = sum(np.nansum(y, axis=0) for y in ys)

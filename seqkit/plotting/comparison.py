@@ -158,8 +158,10 @@ def _difference_bar(ax: Any, ranks: Any, k: int) -> None:
 def forecast_windows(
     comparison: Any, *, dataset: str | None = None, models: Sequence[str] | None = None
 ) -> Any:
-    """Example series (rows) under some models (columns, the best three unless given): median, 80 and
-    95 % intervals, and what happened. Returns the Figure."""
+    """Example series (rows) under some models (columns; the best three unless given).
+
+    Median, 80 and 95 % intervals, and what happened. Returns the Figure.
+    """
     name = comparison.results[0].name if dataset is None else dataset
     result = comparison._result(name)
     best_first = comparison.leaderboard.xs(name, level="dataset").index
@@ -169,9 +171,7 @@ def forecast_windows(
     if not examples:
         raise ValueError("no example forecasts were kept; compare with examples=3 to see some.")
     figure = new_figure(1.2 + 2.9 * len(shown), 0.7 + 1.7 * len(examples))
-    grid = figure.subplots(
-        len(examples), len(shown), squeeze=False, sharex="row", sharey="row"
-    )
+    grid = figure.subplots(len(examples), len(shown), squeeze=False, sharex="row", sharey="row")
     for row, example in zip(grid, examples, strict=True):
         for ax, k in zip(row, numbers, strict=True):
             _example(ax, example, k)

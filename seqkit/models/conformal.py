@@ -1,0 +1,126 @@
+"""Calibrated intervals around any forecaster, from its own past errors."""
+
+from __future__ import annotations
+
+import copy
+import dataclasses
+from typing import Any
+
+import numpy as np
+
+from seqkit.base import Forecaster, clone
+from seqkit.data.sequences import Array, Sequences
+from seqkit.distributions import Distribution, Quantiles
+
+
+@dataclasses.dataclass(eq=False, repr=False)
+class Conformal(Forecaster):
+    """A conformal predictive distribution: the model's median, spread by its own past errors at each step.
+
+    The model is fitted once without the last `windows` steps and walked through them without refitting; the
+    errors of its h-step forecasts, divided by the standard deviation it claimed, are r_(1) <= .. <= r_(n).
+    The forecast of a second fit, to all data, then has the quantiles
+
+        q(k / (n + 1)) = median_h + scale_h r_(k),    k = 1 .. n   (Vovk et al. 2019; Lei et al. 2018),
+
+    so that an interval covers as often as it did in the past, whatever the shape of the errors; exact for
+    exchangeable errors. `update` moves the window of past errors along.
+
+    Parameters
+    ----------
+    model : any seqkit forecaster.
+    windows : steps used for calibration, at most a third of the shortest series.
+
+    Examples
+    --------
+    >>> import seqkit
+    >>> airline = seqkit.datasets.load("airline")
+    >>> seqkit.Conformal(seqkit.AR(12)).fit(airline).predict(12).interval(90).shape
+    (12, 2)
+    """
+
+    model: Forecaster
+    windows: int = 200
+
+    @property
+    def pooled(self) -> bool:
+        return self.model.pooled
+
+    def _intake(self, x: Any, name: str, header: Any = None) -> Sequences:
+        return self.model._intake(x, name, header)
+
+    def _fit(self, data: Sequences, covariates: Array | None) -> None:
+        if not isinstance(self.model, Forecaster):
+            raise TypeError(f"model must be a seqkit forecaster, got {type(self.model).__name__}")
+        if isinstance(self.windows, bool) or not isinstance(self.windows, int) or self.windows < 10:
+            raise ValueError(f"windows must be an integer of at least 10, got {self.windows!r}")
+        shortest = int(data.lengths.min())
+        width = min(self.windows, shortest // 3)
+        if width < 10:
+            raise ValueError(
+                f"the shortest series has {shortest} steps, but calibration takes a third of them and needs at least 10; "
+                "give at least 30 steps"
+            )
+        inputs = None if covariates is None else data.with_values(covariates)
+        self.fitted_ = clone(self.model).fit(data, covariates=inputs)
+        past = data.window(None, -width)
+        self._calibrated = clone(self.model).fit(past, covariates=_cut(inputs, None, -width))
+        self._recent, self._recent_inputs = data.window(-width, None), _cut(inputs, -width, None)
+
+    def _forecast(self, horizon: int, covariates: Array | None) -> Distribution:
+        inputs = None
+        if covariates is not None:
+            ahead = [Sequences.blank(c, (None,)) for c in self._after(horizon)]
+            panel = ahead[0] if self._header.single else Sequences.join(ahead, self._header.keys)
+            inputs = panel.with_values(covariates)
+        forecast = self.fitted_.predict(horizon, covariates=inputs).distribution
+        errors = self._errors(horizon)
+        levels = np.arange(1, len(errors) + 1) / (len(errors) + 1)
+        return Quantiles(levels, forecast.median + forecast.scale * np.sort(errors, axis=0))
+
+    def _after(self, horizon: int) -> list[Any]:
+        return [c.ahead(horizon) for c in self._header.calendars]
+
+    def _errors(self, horizon: int) -> Array:
+        """Standardised errors of all past origins, (origins, series, horizon, channels)."""
+        recent, inputs = self._recent, self._recent_inputs
+        width = int(recent.lengths.min())
+        origins = width - horizon + 1
+        if origins < 5:
+            raise ValueError(
+                f"a horizon of {horizon} leaves {max(origins, 0)} past forecasts in the {width} steps of calibration, too "
+                "few; raise windows, give a longer series or lower the horizon"
+            )
+        walker = copy.deepcopy(self._calibrated)
+        errors = []
+        for origin in range(origins):
+            target = recent.window(origin, origin + horizon)
+            forecast = walker.predict(horizon, covariates=_cut(inputs, origin, origin + horizon)).distribution
+            actual = np.stack([target.array(i) for i in range(len(target))])
+            errors.append((actual - forecast.median) / forecast.scale)
+            walker.update(recent.window(origin, origin + 1), covariates=_cut(inputs, origin, origin + 1))
+        seen = np.stack(errors)
+        middle = np.nanmedian(seen, axis=0)  # a missing actual tells nothing: it sits in the middle
+        return np.where(np.isnan(seen), np.nan_to_num(middle), seen)
+
+    def _observe(self, data: Sequences, covariates: Array | None) -> None:
+        inputs = None if covariates is None else data.with_values(covariates)
+        self.fitted_.update(data, covariates=inputs)
+        passed = data.lengths.min()
+        self._recent = self._recent.append(data)
+        if inputs is not None:
+            self._recent_inputs = self._recent_inputs.append(inputs)
+        if passed:
+            self._calibrated.update(
+                self._recent.window(None, int(passed)), covariates=_cut(self._recent_inputs, None, int(passed))
+            )
+            self._recent = self._recent.window(int(passed), None)
+            self._recent_inputs = _cut(self._recent_inputs, int(passed), None)
+
+    def _predictive(self, data: Sequences, positions: Array, covariates: Array | None) -> Distribution:
+        inputs = None if covariates is None else data.with_values(covariates)
+        return self.fitted_.one_step(data, covariates=inputs)
+
+
+def _cut(inputs: Sequences | None, start: int | None, stop: int | None) -> Sequences | None:
+    return None if inputs is None else inputs.window(start, stop)

@@ -1,0 +1,6 @@
+"""Pictures, one function each. matplotlib is imported when the first one is drawn."""
+
+from .comparison import critical_difference, forecast_windows, horizon_scores, leaderboard
+from .forecast import forecast
+
+__all__ = ["critical_difference", "forecast", "forecast_windows", "horizon_scores", "leaderboard"]
