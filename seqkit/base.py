@@ -64,10 +64,6 @@ class Model(Record):
         """Write the model, fitted or not, to one file without pickle; read it with `seqkit.load`."""
         return persistence.save(self, path)
 
-    def _forget(self) -> None:
-        for name in set(vars(self)) - set(self._names()):
-            delattr(self, name)
-
     def __getattr__(self, name: str) -> Any:
         if name.endswith("_") and not name.startswith("_"):
             if "_header" not in vars(self):
@@ -154,7 +150,7 @@ class Forecaster(Model, ABC):
             raise TypeError(f"{type(self).__name__}.fit learns from x alone; pass inputs as covariates=, not as y")
         data = self._intake(x, "x")
         inputs, names = _align_covariates(covariates, data.calendars, data.keys, data.single)
-        self._forget()
+        vars(self).pop("_header", None)  # unfitted until the end: a failing fit leaves no half-old model
         if not isinstance(self.scale, Scaling):
             raise TypeError(f"scale must be a seqkit scaling such as Standard() or Log(), got {self.scale!r}")
         scaling = self.scale.fit(data)

@@ -90,7 +90,7 @@ class Calendar(Record):
         """The natural season in steps: months 12, quarters 4, weeks 52, days 7, business days 5, hours 24, ..."""
         if not isinstance(self.step, pd.offsets.BaseOffset):
             return 1
-        size, name = self.step.n, self.step.name.split("-")[0]
+        size, name = self.step.n, self.step.rule_code.split("-")[0]
         if name in _MONTHS_PER_STEP:
             return max(1, 12 // (size * _MONTHS_PER_STEP[name]))
         if name in ("W", "D", "B", "C"):
@@ -105,10 +105,9 @@ class Calendar(Record):
 
     def step_length(self) -> pd.Timedelta | None:
         """The step as a fixed length of time, or None where months or business days make it vary."""
-        try:
-            return pd.Timedelta(self.step.n, self.step.name)  # type: ignore[union-attr]
-        except (ValueError, AttributeError):
-            return None
+        if isinstance(self.step, (pd.offsets.Tick, pd.offsets.Day)):
+            return self.step.n * pd.Timedelta(1, "D" if isinstance(self.step, pd.offsets.Day) else self.step.rule_code)
+        return None
 
 
 def regularise(index: pd.Index, *, what: str, frequency: Any = None, hint: Step = None) -> tuple[Calendar, Any]:
@@ -221,8 +220,8 @@ def _infer_step(index: pd.DatetimeIndex, what: str) -> pd.offsets.BaseOffset | N
     gaps = np.diff(days.as_unit("s").asi8) // 86_400
     step = _modal_step(gaps)
     if step % 7 == 0 and not np.any(gaps % 7):
-        return pd.offsets.Week(step // 7, weekday=int(days.dayofweek[0]))
-    if step == 1 and days.dayofweek.max() < 5 and np.any(gaps >= 3):
+        return pd.offsets.Week(step // 7, weekday=int(days.day_of_week[0]))
+    if step == 1 and days.day_of_week.max() < 5 and np.any(gaps >= 3):
         return pd.offsets.BDay()
     if np.any(gaps % step):
         _refuse(index, np.concatenate([[False], gaps % step != 0]), pd.offsets.Day(step), what)

@@ -8,7 +8,7 @@ import numpy as np
 import pandas as pd
 
 _FIELDS = {  # name: (attribute of a DatetimeIndex, first value, number of values)
-    "month": ("month", 1, 12), "quarter": ("quarter", 1, 4), "weekday": ("dayofweek", 0, 7),
+    "month": ("month", 1, 12), "quarter": ("quarter", 1, 4), "weekday": ("day_of_week", 0, 7),
     "day": ("day", 1, 31), "hour": ("hour", 0, 24), "minute": ("minute", 0, 60),
 }  # fmt: skip
 

@@ -107,8 +107,8 @@ def _ranks(comparison: Any) -> dict[str, Any] | None:
     text = (
         f"Mean ranks by {ranks.metric} over {ranks.cases} cases (series, windows averaged). "
         f"Friedman chi-squared {ranks.statistic:.3f}, p {ranks.p_value:.3g}. Models whose mean "
-        f"ranks lie less than the critical difference {ranks.critical_difference:.3f} apart are joined "
-        f"(Nemenyi, alpha {ranks.alpha:g}): {groups or 'none'}."
+        f"ranks lie less than the critical difference {ranks.critical_difference:.3f} apart are "
+        f"joined (Nemenyi, alpha {ranks.alpha:g}): {groups or 'none'}."
     )
     return {"figure": figure, "text": text}
 

@@ -61,7 +61,7 @@ def filter_rows(y, phi, R, delta, sigma2, mean, cov, means, variances):
                 kept[i, j] = cov[i, j] - g * cross[j]
         _shift_rows(kept, phi, delta, used, A)
         change = _shift_columns(A, phi, delta, used, R, sigma2, cov)
-        settled = not missing and change <= 1e-13 * F
+        settled = not missing and change <= 1e-11 * F
 
 
 @njit(cache=True)

@@ -89,129 +89,103 @@ def backward(y, alpha, beta, gamma, phi, period, multiplies, means, past, partia
     grad[5] = d_slope
 
 
-@inner
-def objective(y, coefficients, season, multiplies, relative, floor, means, past, partial, grad):
+@outer
+def likelihood(x, y, offset, steps, multiplies, relative, floor, means, past, partial, grad):
     """n log S (+ 2 sum log mean, relative errors) and its gradient; inf where inadmissible.
 
-    coefficients (6,): alpha, beta, gamma, phi, level, slope. `floor` bounds S from below.
+    x (6 + m,): alpha, beta / alpha, gamma / (1 - alpha), phi, and the states in `steps` from
+    `offset`, coordinates in which the usual region is a box. grad (6 + m,) receives the gradient.
+    `floor` is added to S.
     """
-    alpha, beta, gamma, phi = coefficients[0], coefficients[1], coefficients[2], coefficients[3]
-    _, _, valid = forward(
-        y, alpha, beta, gamma, phi, coefficients[4], coefficients[5], season.copy(), multiplies,
-        means, past,
-    )
+    k = x.shape[0]
+    a, b, c, phi = x[0], x[0] * x[1], (1.0 - x[0]) * x[2], x[3]
+    season = np.empty(k - 6)
+    for i in range(6, k):
+        season[i - 6] = offset[i] + steps[i] * x[i]
+    level, slope = offset[4] + steps[4] * x[4], offset[5] + steps[5] * x[5]
+    _, _, valid = forward(y, a, b, c, phi, level, slope, season, multiplies, means, past)
     if not valid:
         return np.inf
-    n = 0
-    total = 0.0
-    logs = 0.0
+    n, total, logs = 0, floor, 0.0
     for t in range(y.shape[0]):
-        if np.isnan(y[t]):
-            continue
-        n += 1
-        e = y[t] - means[t]
-        if relative:
-            if not means[t] > 0.0:
-                return np.inf
-            e = e / means[t]
-            logs += np.log(means[t])
-        total += e * e
-    total += floor
-    if not np.isfinite(total):
+        partial[t] = 0.0
+        if not np.isnan(y[t]):
+            n += 1
+            e = y[t] - means[t]
+            if relative:
+                if not means[t] > 0.0:
+                    return np.inf
+                logs += np.log(means[t])
+                partial[t] = y[t] * e / means[t] ** 3
+                e = e / means[t]
+            else:
+                partial[t] = e
+            total += e * e
+    if not total < np.inf:
         return np.inf
     for t in range(y.shape[0]):
-        if np.isnan(y[t]):
-            partial[t] = 0.0
-            continue
-        e = y[t] - means[t]
-        if relative:
-            partial[t] = -2.0 * n / total * e * y[t] / means[t] ** 3 + 2.0 / means[t]
-        else:
-            partial[t] = -2.0 * n / total * e
-    backward(
-        y, alpha, beta, gamma, phi, season.shape[0], multiplies, means, past, partial, grad
-    )
+        partial[t] *= -2.0 * n / total
+        if relative and not np.isnan(y[t]):
+            partial[t] += 2.0 / means[t]
+    backward(y, a, b, c, phi, k - 6, multiplies, means, past, partial, grad)
+    grad[0] += grad[1] * x[1] - grad[2] * x[2]
+    grad[1] *= x[0]
+    grad[2] *= 1.0 - x[0]
+    for i in range(4, k):
+        grad[i] *= steps[i]
     return n * np.log(total) + 2.0 * logs
 
 
-@outer
-def boxed(x, y, offset, steps, multiplies, relative, floor, means, past, partial, grad):
-    """``objective`` in the coordinates of the search, where the usual region is a box.
-
-    x (6 + m,): alpha, beta / alpha, gamma / (1 - alpha), phi, and the states in `steps` from
-    `offset`. grad (6 + m,) receives the gradient.
-    """
-    a = x[0]
-    p = np.empty(x.shape[0])
-    for i in range(x.shape[0]):
-        p[i] = offset[i] + steps[i] * x[i]
-    p[1] *= a
-    p[2] *= 1.0 - a
-    value = objective(
-        y, p[:6], p[6:], multiplies, relative, floor, means, past, partial, grad
-    )
-    grad[0] += grad[1] * x[1] - grad[2] * x[2]
-    grad[1] *= a
-    grad[2] *= 1.0 - a
-    for i in range(4, x.shape[0]):
-        grad[i] *= steps[i]
-    return value
-
-
-# Plain loops below: array expressions would take several times as long to compile.
+# Plain loops below, and one place that calls `likelihood`: several times less to compile.
 
 
 @outer
-def minimise(x, lower, upper, y, offset, steps, multiplies, relative, floor, iterations, memory):
+def minimise(x, lower, upper, y, offset, steps, multiplies, relative, floor, most, memory):
     """Projected L-BFGS on the box (two-metric projection; Bertsekas 1982, Gafni & Bertsekas 1984).
 
-    x is moved to the minimum in place; where lower equals upper it stays. Returns the value and the
-    number of evaluations.
+    x is moved to the minimum in place; where lower equals upper it stays. Returns the value there
+    after at most `most` evaluations.
     """
     n, k = y.shape[0], x.shape[0]
     means, past, partial = np.empty(n), np.empty((n, 3)), np.empty(n)
-    g, trial, g_trial = np.empty(k), np.empty(k), np.empty(k)
+    g, trial, g_trial = np.zeros(k), x.copy(), np.zeros(k)
     S, Y = np.zeros((memory, k)), np.zeros((memory, k))
     d, free = np.zeros(k), np.zeros(k)
-    calls = 1
     kept = np.int64(0)
-    f = boxed(x, y, offset, steps, multiplies, relative, floor, means, past, partial, g)
-    for _ in range(iterations):
-        largest = _free(x, g, lower, upper, free)
-        if not largest > 1e-6:
-            break
-        slope = _direction(g, free, S, Y, kept, d)
-        t = 1.0 if kept else min(1.0, 0.2 / largest)
-        found = False
-        f_trial = np.inf
-        for _ in range(30):
-            descent = 0.0
+    f, slope, t, shrunk = np.inf, 0.0, 1.0, 0
+    for call in range(most):
+        f_trial = likelihood(
+            trial, y, offset, steps, multiplies, relative, floor, means, past, partial, g_trial
+        )
+        descent = 0.0
+        for i in range(k):
+            descent += g[i] * (trial[i] - x[i])
+        if call == 0 or f_trial <= f + 1e-4 * descent:
+            gain = f - f_trial
+            kept = _remember(S, Y, kept, x, trial, g, g_trial) if call else kept
             for i in range(k):
-                trial[i] = min(max(x[i] + t * d[i], lower[i]), upper[i])
-                descent += g[i] * (trial[i] - x[i])
-            f_trial = boxed(
-                trial, y, offset, steps, multiplies, relative, floor, means, past, partial, g_trial
-            )
-            calls += 1
-            if f_trial <= f + 1e-4 * descent:
-                found = True
+                x[i], g[i] = trial[i], g_trial[i]
+            f = f_trial
+            if gain <= 1e-8 or not f < np.inf:
                 break
-            if np.isfinite(f_trial):
-                quadratic = -slope * t * t / (2.0 * (f_trial - f - t * slope))
-                t = min(max(quadratic, 0.1 * t), 0.5 * t)
-            else:
-                t = 0.2 * t
-        if not found and kept == 0:
+            shrunk = 0
+        elif shrunk < 30:
+            shrunk += 1
+            quadratic = -slope * t * t / (2.0 * (f_trial - f - t * slope))
+            t = min(max(quadratic, 0.1 * t), 0.5 * t) if f_trial < np.inf else 0.2 * t
+        elif kept:
+            kept, shrunk = np.int64(0), 0
+        else:
             break
-        if not found:
-            kept = 0
-            continue
-        gain = f - f_trial
-        kept = _remember(S, Y, kept, x, trial, g, g_trial)
-        f = f_trial
-        if gain <= 1e-8:
-            break
-    return f, calls
+        if shrunk == 0:
+            largest = _free(x, g, lower, upper, free)
+            if not largest > 1e-6:
+                break
+            slope = _direction(g, free, S, Y, kept, d)
+            t = 1.0 if kept else min(1.0, 0.2 / largest)
+        for i in range(k):
+            trial[i] = min(max(x[i] + t * d[i], lower[i]), upper[i])
+    return f
 
 
 @inner
@@ -227,7 +201,7 @@ def _free(x, g, lower, upper, free):
 
 @inner
 def _remember(S, Y, kept, x, trial, g, g_trial):
-    """Store the step and move to it; the oldest makes room. Returns the number of steps kept."""
+    """Store the step; the oldest makes room. Returns the number of steps kept."""
     memory, k = S.shape
     curvature = 0.0
     for i in range(k):
@@ -243,9 +217,6 @@ def _remember(S, Y, kept, x, trial, g, g_trial):
             S[kept, i] = trial[i] - x[i]
             Y[kept, i] = g_trial[i] - g[i]
         kept += 1
-    for i in range(k):
-        x[i] = trial[i]
-        g[i] = g_trial[i]
     return kept
 
 

@@ -120,16 +120,16 @@ class Likelihood:
         n = len(self.y)
         grad = np.empty(len(x))
         work = (np.empty(n), np.empty((n, 3)), np.empty(n), grad)
-        return compiled.boxed(x, self.y, *self.rest, *work), grad
+        return compiled.likelihood(x, self.y, *self.rest, *work), grad
 
     def minimise(
-        self, x: np.ndarray, lower: np.ndarray, upper: np.ndarray, *, iterations: int = 500
+        self, x: np.ndarray, lower: np.ndarray, upper: np.ndarray, *, evaluations: int = 2000
     ) -> tuple[float, np.ndarray]:
         """Least value and where, by projected L-BFGS from x; equal bounds hold a coordinate."""
         from seqkit.kernels import _smoothing_numba as compiled
 
         x = np.array(x, dtype=np.float64)
-        value, _ = compiled.minimise(x, lower, upper, self.y, *self.rest, iterations, 12)
+        value = compiled.minimise(x, lower, upper, self.y, *self.rest, evaluations, 12)
         return value, x
 
 

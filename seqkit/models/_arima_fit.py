@@ -15,7 +15,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from seqkit.models import _arima_state as space
-from seqkit.models._arima_order import Order, admissible, seasonal, trend_of
+from seqkit.models._arima_order import Order, admissible, difference, seasonal, trend_of
 
 # Roots of the lag polynomials this close to the unit circle: the order is rejected (Hyndman &
 # Khandakar 2008, section 3.2).
@@ -197,9 +197,13 @@ def maximise(
     """Exact maximum likelihood from a good start; z is of order-one spread, NaN is missing."""
     from scipy.optimize import minimize
 
-    order = fit.order
-    if order.size == 1:
+    asked = fit.order
+    if asked.size == 1:
         return fit
+    order = asked
+    if not np.isnan(z).any():
+        # The same likelihood, from a smaller state.
+        z, order = difference(z, asked), replace(asked, d=0, D=0)
 
     def loss(x: np.ndarray) -> float:
         here = exact(z, order, x)
@@ -210,7 +214,9 @@ def maximise(
         options["hess_inv0"] = (hessian + hessian.T) / 2.0
     result = minimize(loss, fit.x, method="BFGS", options=options)
     best = exact(z, order, result.x)
-    return best if best is not None and best.log_likelihood > fit.log_likelihood else fit
+    if best is None or not best.log_likelihood > fit.log_likelihood:
+        return fit
+    return replace(best, order=asked)
 
 
 def rescaled(fit: Fit, unit: float) -> Fit:

@@ -99,6 +99,8 @@ class AR(Autoregression):
         """Yule-Walker, Burg or exact likelihood on the deviations from the fixed terms."""
         beta = exact_ar.regress(y, columns)
         deviation = (y - columns @ beta)[:, 0]
+        if np.nanmax(np.abs(deviation)) <= 1e-12 * np.nanmax(np.abs(y)):  # the mean explains it all
+            deviation, order, choose = 0.0 * deviation, 0, False
         if self.method == "burg" and np.isnan(deviation).any():
             raise ValueError("method='burg' needs complete data; use 'mle' or 'yule-walker' with missing values")
         if self.method == "burg":
@@ -113,7 +115,9 @@ class AR(Autoregression):
             criteria, order = dict(enumerate(values.tolist())), int(np.argmin(values))
         phi, variance = coefs[order], float(variances[order])
         log_likelihood = None
-        if self.method == "mle":
+        if variance == 0.0:
+            variance = (1e-8 * float(np.nanmax(np.abs(y)))) ** 2 or 1e-300
+        elif self.method == "mle":
             phi, beta, variance, log_likelihood = exact_ar.maximise(y[:, 0], columns, phi)
         fit = LinearFit()
         fit.lags, fit.fixed, fit.criteria = np.arange(1, order + 1), columns.shape[1], criteria

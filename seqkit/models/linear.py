@@ -104,8 +104,7 @@ class Autoregression(Forecaster):
         """Learn from the observed sequence(s) `x`; see `Forecaster.fit`."""
         data = self._intake(x, "x")
         super().fit(data, y, covariates=covariates)
-        if not isinstance(self.scale, Identity):
-            self._original = data  # for the Jacobian of `log_likelihood_`
+        self._original = None if isinstance(self.scale, Identity) else data  # for the Jacobian
         return self
 
     # -- fitting ---------------------------------------------------------------------------------
@@ -401,9 +400,9 @@ class Autoregression(Forecaster):
 
     def _log_jacobian(self) -> float:
         """What scaling adds to the log density of the rows that entered the fit."""
-        if isinstance(self.scale, Identity):
-            return 0.0
         data = self._original
+        if data is None:
+            return 0.0
         unit = Normal(np.zeros(data.values.shape), 1.0)
         back = self._scaling.restore_replay(unit, data).log_prob(data.values) - unit.log_prob(self._data.values)
         counted = ~np.isnan(np.concatenate([self._residuals(i) for i in range(len(data))]))

@@ -1,0 +1,45 @@
+"""Every public forecaster, in the settings that the conformance suite runs. A new family adds its line here."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import seqkit
+
+
+@dataclass(frozen=True)
+class Case:
+    """`make` builds the model; `channels` is how many it needs; `missing`: whether `fit` takes missing values."""
+
+    make: Callable[[], seqkit.base.Forecaster]
+    channels: int = 1
+    missing: bool = True
+
+
+FORECASTERS = {
+    "Naive": Case(lambda: seqkit.Naive()),
+    "SeasonalNaive": Case(lambda: seqkit.SeasonalNaive()),
+    "Drift": Case(lambda: seqkit.Drift()),
+    "Mean": Case(lambda: seqkit.Mean()),
+    "Naive2": Case(lambda: seqkit.Naive2()),
+    "Theta": Case(lambda: seqkit.Theta()),
+    "ETS": Case(lambda: seqkit.ETS(error="add", trend="damped", seasonal="add")),
+    "ETS-multiplicative": Case(lambda: seqkit.ETS(error="mul", trend=None, seasonal="mul")),
+    "AutoARIMA": Case(lambda: seqkit.AutoARIMA(order=(1, 0, 1), seasonal_order=(0, 1, 1))),
+    "AR": Case(lambda: seqkit.AR(3)),
+    "AR-lags": Case(lambda: seqkit.AR([1, 12], trend="ct")),
+    "AR-seasonal": Case(lambda: seqkit.AR(2, season=12)),
+    "AR-aic": Case(lambda: seqkit.AR("aic", max_order=6)),
+    "AR-yule-walker": Case(lambda: seqkit.AR(3, method="yule-walker")),
+    "AR-burg": Case(lambda: seqkit.AR(3, method="burg"), missing=False),
+    "AR-mle": Case(lambda: seqkit.AR(2, method="mle")),
+    "AR-ridge": Case(lambda: seqkit.AR(3, ridge=1e-3)),
+    "AR-bootstrap": Case(lambda: seqkit.AR(3, intervals="bootstrap", draws=200)),
+    "AR-log-differences": Case(
+        lambda: seqkit.AR(2, scale=seqkit.Chain(seqkit.Log(), seqkit.Difference()))
+    ),
+    "AR-global": Case(lambda: seqkit.AR(3, panel="global", scale=seqkit.Standard())),
+    "VAR": Case(lambda: seqkit.VAR(2), channels=2),
+    "Conformal": Case(lambda: seqkit.Conformal(seqkit.AR(3), windows=30)),
+}
