@@ -222,11 +222,16 @@ def test_hard_series(case: Case):
     assert np.isfinite(numbers(case.make().fit(outlier).predict(HORIZON))).all()
 
 
-def test_grid_search_and_pipeline():
+def test_grid_search():
     search = pytest.importorskip("sklearn.model_selection")
     y = series(120).to_numpy()
-    grid = search.GridSearchCV(
-        seqkit.AR(1), {"order": [1, 2, 12], "trend": ["c", "ct"]}, cv=search.TimeSeriesSplit(3)
-    ).fit(y)
-    assert grid.best_params_["order"] == 12
+    folds = search.TimeSeriesSplit(3)
+    grid = search.GridSearchCV(seqkit.AR(1), {"order": [1, 2, 12], "trend": ["n", "c"]}, cv=folds)
+    grid.fit(y)
+    by_hand = [
+        np.mean([seqkit.AR(p, trend=t).fit(y[a]).score(y[b]) for a, b in folds.split(y)])
+        for p in (1, 2, 12)
+        for t in ("n", "c")
+    ]
+    np.testing.assert_allclose(grid.cv_results_["mean_test_score"], by_hand, rtol=1e-12, atol=0)
     assert grid.best_estimator_.predict(3).horizon == 3

@@ -5,8 +5,11 @@ from __future__ import annotations
 import numpy as np
 from numba import njit
 
+# Division by zero gives inf, as in NumPy: no checks to compile, and none are needed.
+compiled = njit(cache=True, error_model="numpy")
 
-@njit(cache=True)
+
+@compiled
 def filter_rows(y, phi, R, delta, sigma2, mean, cov, means, variances):
     """Filter y (T,) in place, starting from the predicted state of its first row.
 
@@ -18,8 +21,8 @@ def filter_rows(y, phi, R, delta, sigma2, mean, cov, means, variances):
     r, nd = phi.shape[0], delta.shape[0]
     k = r + nd
     used = np.flatnonzero(delta)
-    cross, step = np.zeros(k), np.zeros(k)
-    kept, A = np.zeros((k, k)), np.zeros((k, k))
+    cross, step, before = np.zeros(k), np.zeros(k), np.zeros(k)
+    A = np.zeros((k, k))
     F = 0.0
     settled = False
     for t in range(y.shape[0]):
@@ -51,60 +54,63 @@ def filter_rows(y, phi, R, delta, sigma2, mean, cov, means, variances):
             step[i] = phi[i] * mean[0] + (mean[i + 1] if i + 1 < r else 0.0)
         if nd:
             step[r] = value
-            step[r + 1 :] = mean[r : k - 1]
-        mean[:] = step
+        for i in range(r + 1, k):
+            step[i] = mean[i - 1]
+        for i in range(k):
+            mean[i] = step[i]
         if settled:
             continue
+        _rows(cov, cross, 0.0 if missing else 1.0 / F, phi, nd, A)
         for i in range(k):
-            g = 0.0 if missing else cross[i] / F
-            for j in range(k):
-                kept[i, j] = cov[i, j] - g * cross[j]
-        _shift_rows(kept, phi, delta, used, A)
-        change = _shift_columns(A, phi, delta, used, R, sigma2, cov)
-        settled = not missing and change <= 1e-11 * F
+            before[i] = cov[i, i]
+        _columns(A, phi, delta, used, R, sigma2, cov)
+        change = 0.0
+        for i in range(k):
+            change = max(change, abs(cov[i, i] - before[i]))
+        settled = not missing and change <= 1e-12 * F
 
 
-@njit(cache=True)
-def _shift_rows(P, phi, delta, used, out):
-    """out = T P."""
-    r, nd = phi.shape[0], delta.shape[0]
+@compiled
+def _rows(P, cross, weight, phi, nd, out):
+    """out = T (P - weight cross cross'): the update of a row, carried to the next.
+
+    The value observed is known, so its row (r) is zero after an update, and `cross` without one.
+    """
+    r = phi.shape[0]
     k = r + nd
     for i in range(r):
+        g = phi[i] * cross[0] * weight
         for j in range(k):
-            out[i, j] = phi[i] * P[0, j]
-            if i + 1 < r:
-                out[i, j] += P[i + 1, j]
+            out[i, j] = phi[i] * P[0, j] - g * cross[j]
+        if i + 1 < r:
+            g = cross[i + 1] * weight
+            for j in range(k):
+                out[i, j] += P[i + 1, j] - g * cross[j]
     if nd:
         for j in range(k):
-            out[r, j] = P[0, j]
-        for m in used:
-            for j in range(k):
-                out[r, j] += delta[m] * P[r + m, j]
-        for i in range(r + 1, k):
-            for j in range(k):
-                out[i, j] = P[i - 1, j]
+            out[r, j] = cross[j] if weight == 0.0 else 0.0
+    for i in range(r + 1, k):
+        g = cross[i - 1] * weight
+        for j in range(k):
+            out[i, j] = P[i - 1, j] - g * cross[j]
 
 
-@njit(cache=True)
-def _shift_columns(A, phi, delta, used, R, sigma2, out):
-    """out = A T' + sigma2 R R', symmetric; returns the largest change made to `out`."""
+@compiled
+def _columns(A, phi, delta, used, R, sigma2, out):
+    """out = A T' + sigma2 R R', symmetric."""
     r, nd = phi.shape[0], delta.shape[0]
-    change = 0.0
     for i in range(r + nd):
-        for j in range(i + 1):
-            if j < r:
-                value = phi[j] * A[i, 0]
-                if j + 1 < r:
-                    value += A[i, j + 1]
-                if i < r:
-                    value += sigma2 * R[i] * R[j]
-            elif j == r:
-                value = A[i, 0]
-                for m in used:
-                    value += delta[m] * A[i, r + m]
-            else:
-                value = A[i, j - 1]
-            change = max(change, abs(value - out[i, j]))
-            out[i, j] = value
-            out[j, i] = value
-    return change
+        noise = sigma2 * R[i] if i < r else 0.0
+        for j in range(min(i + 1, r)):
+            out[i, j] = phi[j] * A[i, 0] + noise * R[j]
+        for j in range(min(i + 1, r - 1)):
+            out[i, j] += A[i, j + 1]
+        if i >= r:
+            value = A[i, 0]
+            for m in used:
+                value += delta[m] * A[i, r + m]
+            out[i, r] = value
+            for j in range(r + 1, i + 1):
+                out[i, j] = A[i, j - 1]
+        for j in range(i):
+            out[j, i] = out[i, j]

@@ -5,13 +5,11 @@ from __future__ import annotations
 import numpy as np
 from numba import njit
 
-# No checks for division by zero, and no Python entry points for what only compiled code calls: less
-# to compile.
-outer = njit(cache=True, error_model="numpy")
-inner = njit(cache=True, error_model="numpy", no_cpython_wrapper=True, no_cfunc_wrapper=True)
+# Division by zero gives inf, as in NumPy: no checks to compile, and none are needed.
+compiled = njit(cache=True, error_model="numpy")
 
 
-@outer
+@compiled
 def forward(y, alpha, beta, gamma, phi, level, slope, season, multiplies, means, past):
     """Run the recursion; `season` is rewritten in place as a circular buffer.
 
@@ -46,7 +44,7 @@ def forward(y, alpha, beta, gamma, phi, level, slope, season, multiplies, means,
     return level, slope, True
 
 
-@inner
+@compiled
 def backward(y, alpha, beta, gamma, phi, period, multiplies, means, past, partial, grad):
     """Adjoint of ``forward``: `partial` (T,) is dF/d mean, zero where y is missing.
 
@@ -89,7 +87,7 @@ def backward(y, alpha, beta, gamma, phi, period, multiplies, means, past, partia
     grad[5] = d_slope
 
 
-@outer
+@compiled
 def likelihood(x, y, offset, steps, multiplies, relative, floor, means, past, partial, grad):
     """n log S (+ 2 sum log mean, relative errors) and its gradient; inf where inadmissible.
 
@@ -139,7 +137,7 @@ def likelihood(x, y, offset, steps, multiplies, relative, floor, means, past, pa
 # Plain loops below, and one place that calls `likelihood`: several times less to compile.
 
 
-@outer
+@compiled
 def minimise(x, lower, upper, y, offset, steps, multiplies, relative, floor, most, memory):
     """Projected L-BFGS on the box (two-metric projection; Bertsekas 1982, Gafni & Bertsekas 1984).
 
@@ -188,7 +186,7 @@ def minimise(x, lower, upper, y, offset, steps, multiplies, relative, floor, mos
     return f
 
 
-@inner
+@compiled
 def _free(x, g, lower, upper, free):
     """Mark the coordinates free to move; returns their largest gradient."""
     largest = 0.0
@@ -199,7 +197,7 @@ def _free(x, g, lower, upper, free):
     return largest
 
 
-@inner
+@compiled
 def _remember(S, Y, kept, x, trial, g, g_trial):
     """Store the step; the oldest makes room. Returns the number of steps kept."""
     memory, k = S.shape
@@ -220,7 +218,7 @@ def _remember(S, Y, kept, x, trial, g, g_trial):
     return kept
 
 
-@inner
+@compiled
 def _direction(g, free, S, Y, kept, d):
     """d = - H g on the free coordinates, H from the last `kept` steps (Nocedal 1980); returns d'g."""
     k = g.shape[0]

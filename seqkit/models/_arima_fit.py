@@ -21,6 +21,9 @@ from seqkit.models._arima_order import Order, admissible, difference, seasonal, 
 # Khandakar 2008, section 3.2).
 NEAR_UNIT = 1.01
 
+# Rows times squared states from which one step must do.
+DEAR = 400_000
+
 
 @dataclass(frozen=True)
 class Fit:
@@ -125,8 +128,10 @@ def least_squares(
     return x, total * np.linalg.inv(normal + ridge)
 
 
-def approximate(w: np.ndarray, order: Order, *, iterations: int = 3) -> Fit | None:
+def approximate(w: np.ndarray, order: Order) -> Fit | None:
     """A fit of the differences w good enough to rank orders: least squares, then a few exact steps."""
+    state = max(order.p + order.m * order.P, order.q + order.m * order.Q + 1)
+    iterations = 3 if len(w) * state**2 < DEAR else 1
     order, asked = replace(order, d=0, D=0), order
     burn = order.p + order.m * order.P
     burns = {0, burn} if len(w) - burn > 3 * order.size + 10 else {0}

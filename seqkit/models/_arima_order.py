@@ -89,7 +89,7 @@ def _stable(c: list[float]) -> bool:
         if not abs(k) < 1.0 - 1e-9:
             return False
         head = c[:-1]
-        c = [(u - k * v) / (1.0 - k * k) for u, v in zip(head, reversed(head))]
+        c = [(u - k * v) / (1.0 - k * k) for u, v in zip(head, head[::-1], strict=True)]
     return True
 
 

@@ -96,8 +96,9 @@ def fit_form(y: np.ndarray, form: Form, period: int) -> Fit:
     c, season = _normalised(x[:6], x[6:], form)
     c[4:6] *= unit
     season = season * unit if form.season == "A" else season
-    return build(y, form, Coefficients(*(float(v) for v in c[:4]), form.season == "M"),
-                 c[4], c[5], season)
+    alpha, beta, gamma, phi, level, slope = (float(v) for v in c)
+    coefficients = Coefficients(alpha, beta, gamma, phi, form.season == "M")
+    return build(y, form, coefficients, level, slope, season)
 
 
 def build(
@@ -146,9 +147,9 @@ def _search(y: np.ndarray, form: Form, period: int) -> np.ndarray:
         x = np.clip(np.zeros(6 + period), lower, upper)
         x[[ORDER.index(name) for name in names]] = point
         grid.append(x)
-    best = {}
+    best: dict[float, np.ndarray] = {}
     for x in sorted(grid, key=lambda x: likelihood(x)[0]):
-        best.setdefault(x[0], x)
+        best.setdefault(float(x[0]), x)
     runs = [likelihood.minimise(x, lower, upper) for x in list(best.values())[:SEARCHES]]
     x = min(runs, key=lambda run: run[0])[1]
     out = offset + steps * x

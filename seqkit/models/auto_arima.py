@@ -189,8 +189,8 @@ class AutoARIMA(LocalForecaster):
             )
         if any(tail[:3]) and m < 2:
             raise ValueError(f"seasonal_order={self.seasonal_order!r} needs a season of 2 or more")
-        order = Order(*(int(c) for c in counts), m=int(m) if any(tail[:3]) else 1)
-        return dataclasses.replace(order, constant=order.d + order.D < 2)
+        p, d, q, P, D, Q = (int(c) for c in counts)
+        return Order(p, d, q, P, D, Q, int(m) if any(tail[:3]) else 1, constant=d + D < 2)
 
     def _search(self, z: Array, period: int, n: int) -> Fit:
         period = period if n >= 2 * period + 2 else 1

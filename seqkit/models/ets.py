@@ -160,7 +160,8 @@ class ETS(LocalForecaster):
                 needed = max(needed, 2 * period)
             raise self._too_short(n, needed)
         fits = [fitting.fit_form(values, f, period) for f in fitting_forms]
-        best = min(fits, key=lambda fit: (fit.criterion(self.ic), fit.parameters))
+        # Rounded: what equals but for rounding error goes to the first, the additive form.
+        best = min(fits, key=lambda fit: (round(fit.criterion(self.ic), 6), fit.parameters))
         end = smooth(values, best.coefficients, best.level, best.slope, best.season)
         return _state(best, end)
 
