@@ -34,13 +34,33 @@ if TYPE_CHECKING:
     from seqkit.base import ConvergenceWarning, NotFittedError, clone
     from seqkit.data import Sequences, Vocabulary, calendar_features, fourier
     from seqkit.data.scaling import (
-        BoxCox, Chain, Difference, Identity, Log, MeanAbs, SeasonalDifference, Standard,
+        BoxCox,
+        Chain,
+        Difference,
+        Identity,
+        Log,
+        MeanAbs,
+        SeasonalDifference,
+        Standard,
     )  # fmt: skip
     from seqkit.distributions import (
-        Empirical, JointNormal, Mixture, NegativeBinomial, Normal, Poisson, Quantiles, StudentT,
+        Empirical,
+        JointNormal,
+        Mixture,
+        NegativeBinomial,
+        Normal,
+        Poisson,
+        Quantiles,
+        StudentT,
     )  # fmt: skip
     from seqkit.evaluation import (
-        BlockedKFold, Comparison, HoldOut, RollingOrigin, backtest, compare, cross_validate,
+        BlockedKFold,
+        Comparison,
+        HoldOut,
+        RollingOrigin,
+        backtest,
+        compare,
+        cross_validate,
     )  # fmt: skip
     from seqkit.forecast import Forecast
     from seqkit.models.ar import AR

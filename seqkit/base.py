@@ -53,7 +53,9 @@ class Model(Record):
         for name, value in params.items():
             head, _, rest = name.partition("__")
             if head not in self._names():
-                raise ValueError(f"{type(self).__name__} has no parameter {head!r}; it has {', '.join(self._names())}")
+                raise ValueError(
+                    f"{type(self).__name__} has no parameter {head!r}; it has {', '.join(self._names())}"
+                )
             if rest:
                 getattr(self, head).set_params(**{rest: value})
             else:
@@ -67,7 +69,9 @@ class Model(Record):
     def __getattr__(self, name: str) -> Any:
         if name.endswith("_") and not name.startswith("_"):
             if "_header" not in vars(self):
-                raise NotFittedError(f"this {type(self).__name__} is not fitted, so it has no {name}; call fit(x) first")
+                raise NotFittedError(
+                    f"this {type(self).__name__} is not fitted, so it has no {name}; call fit(x) first"
+                )
         raise AttributeError(f"{type(self).__name__} has no attribute {name!r}")
 
     def __sklearn_tags__(self) -> Any:
@@ -96,7 +100,9 @@ AnyModel = TypeVar("AnyModel", bound=Model)
 
 def clone(model: AnyModel) -> AnyModel:
     """An unfitted model with the same hyper-parameters, nested models cloned too."""
-    params = {k: clone(v) if isinstance(v, Model) else v for k, v in model.get_params(deep=False).items()}
+    params = {
+        k: clone(v) if isinstance(v, Model) else v for k, v in model.get_params(deep=False).items()
+    }
     return type(model)(**params)
 
 
@@ -147,12 +153,18 @@ class Forecaster(Model, ABC):
         covariates : known inputs on the same index as `x`, one column each.
         """
         if y is not None:
-            raise TypeError(f"{type(self).__name__}.fit learns from x alone; pass inputs as covariates=, not as y")
+            raise TypeError(
+                f"{type(self).__name__}.fit learns from x alone; pass inputs as covariates=, not as y"
+            )
         data = self._intake(x, "x")
         inputs, names = _align_covariates(covariates, data.calendars, data.keys, data.single)
-        vars(self).pop("_header", None)  # unfitted until the end: a failing fit leaves no half-old model
+        vars(self).pop(
+            "_header", None
+        )  # unfitted until the end: a failing fit leaves no half-old model
         if not isinstance(self.scale, Scaling):
-            raise TypeError(f"scale must be a seqkit scaling such as Standard() or Log(), got {self.scale!r}")
+            raise TypeError(
+                f"scale must be a seqkit scaling such as Standard() or Log(), got {self.scale!r}"
+            )
         scaling = self.scale.fit(data)
         self._fit(data.with_values(scaling.transform(data)), inputs)
         self._header, self._scaling, self._input_names = Header(data), scaling, names
@@ -168,12 +180,18 @@ class Forecaster(Model, ABC):
         """
         header = self._fitted()
         if isinstance(horizon, bool) or not isinstance(horizon, (int, np.integer)) or horizon < 1:
-            hint = " (a forecaster predicts steps ahead, not from an x)" if not np.isscalar(horizon) else ""
+            hint = (
+                " (a forecaster predicts steps ahead, not from an x)"
+                if not np.isscalar(horizon)
+                else ""
+            )
             raise ValueError(f"horizon must be a positive integer, got {horizon!r}{hint}")
         ahead = tuple(calendar.ahead(int(horizon)) for calendar in header.calendars)
         inputs = self._inputs(covariates, ahead, header.keys, header.single, future=True)
         forecast = self._scaling.restore(self._forecast(int(horizon), inputs))
-        return Forecast(forecast, [c.index for c in ahead], header.keys, header.columns, header.single)
+        return Forecast(
+            forecast, [c.index for c in ahead], header.keys, header.columns, header.single
+        )
 
     def update(self, x_new: Any, *, covariates: Any = None) -> Self:
         """Take in the observations that follow, without refitting, in O(1) per step.
@@ -237,7 +255,9 @@ class Forecaster(Model, ABC):
         strange = [key for key in data.keys if key not in known]
         if strange or data.single:
             shown = "a single series" if data.single else f"series {strange[0]!r}"
-            raise ValueError(f"{name} has {shown}, but the model was fitted to the panel {_shorten(header.keys)}")
+            raise ValueError(
+                f"{name} has {shown}, but the model was fitted to the panel {_shorten(header.keys)}"
+            )
         return np.array([known[key] for key in data.keys])
 
     def _continue(self, data: Sequences, header: Header) -> Sequences:
@@ -278,9 +298,13 @@ class Forecaster(Model, ABC):
         """The inputs at the given rows, checked against those of the fit."""
         values, names = _align_covariates(covariates, *where, future=future)
         if names is None and self._input_names is not None:
-            raise ValueError(f"the model was fitted with the covariates {list(self._input_names)}; give them here too")
+            raise ValueError(
+                f"the model was fitted with the covariates {list(self._input_names)}; give them here too"
+            )
         if names is not None and self._input_names is None:
-            raise ValueError("covariates were given, but the model was fitted without any; leave them out or fit again")
+            raise ValueError(
+                "covariates were given, but the model was fitted without any; leave them out or fit again"
+            )
         if names != self._input_names:
             if names is None or self._input_names is None or set(names) != set(self._input_names):
                 raise ValueError(f"covariates have columns {list(names or ())}, the model was fitted with "
@@ -303,7 +327,9 @@ class Forecaster(Model, ABC):
         """Take in rows that follow; a series may have none."""
 
     @abstractmethod
-    def _predictive(self, data: Sequences, positions: Array, covariates: Array | None) -> Distribution:
+    def _predictive(
+        self, data: Sequences, positions: Array, covariates: Array | None
+    ) -> Distribution:
         """One-step predictive distributions (total, channels) of `data`, whose series i is fitted series positions[i].
 
         Rows that cannot be predicted have NaN parameters.
@@ -316,7 +342,12 @@ def _shorten(keys: tuple[Hashable, ...]) -> str:
 
 
 def _align_covariates(
-    covariates: Any, calendars: tuple[Calendar, ...], keys: tuple[Hashable, ...], single: bool, *, future: bool = False
+    covariates: Any,
+    calendars: tuple[Calendar, ...],
+    keys: tuple[Hashable, ...],
+    single: bool,
+    *,
+    future: bool = False,
 ) -> tuple[Array | None, tuple[Hashable, ...] | None]:
     """The inputs at the rows of the calendars, end to end, (total, inputs), and their names; by index where there is one."""
     if covariates is None:
@@ -331,8 +362,12 @@ def _align_covariates(
         elif key in given.keys:
             i = given.keys.index(key)
         else:
-            raise ValueError(f"covariates have no series {key!r}; give one for every series, or one frame for all")
-        parts.append(_cut(given.array(i), given.calendars[i], calendar, covariates, single, key, future))
+            raise ValueError(
+                f"covariates have no series {key!r}; give one for every series, or one frame for all"
+            )
+        parts.append(
+            _cut(given.array(i), given.calendars[i], calendar, covariates, single, key, future)
+        )
     return np.concatenate(parts), given.columns
 
 
@@ -340,16 +375,36 @@ def _offset(calendar: Calendar) -> Any:
     return None if isinstance(calendar.step, int) else calendar.step
 
 
-def _cut(values: Array, have: Calendar, need: Calendar, given: Any, single: bool, key: Hashable, future: bool) -> Array:
+def _cut(
+    values: Array,
+    have: Calendar,
+    need: Calendar,
+    given: Any,
+    single: bool,
+    key: Hashable,
+    future: bool,
+) -> Array:
     what = "covariates" if single else f"covariates of series {key!r}"
     span = f"{need.format(0)} .. {need.format(-1)}" if len(need) else "nothing"
-    remedy = "give the inputs of every step of the horizon" if future else "give the inputs of every row of x"
-    if isinstance(given, np.ndarray) or (isinstance(given, dict) and isinstance(next(iter(given.values())), np.ndarray)):
+    remedy = (
+        "give the inputs of every step of the horizon"
+        if future
+        else "give the inputs of every row of x"
+    )
+    if isinstance(given, np.ndarray) or (
+        isinstance(given, dict) and isinstance(next(iter(given.values())), np.ndarray)
+    ):
         if len(values) != len(need):
-            raise ValueError(f"{what} have {len(values)} rows, expected {len(need)} ({span}); {remedy}")
+            raise ValueError(
+                f"{what} have {len(values)} rows, expected {len(need)} ({span}); {remedy}"
+            )
         rows = np.arange(len(values))
     else:
-        rows = have.index.get_indexer(need.index) if have.index.dtype == need.index.dtype else np.full(len(need), -1)
+        rows = (
+            have.index.get_indexer(need.index)
+            if have.index.dtype == need.index.dtype
+            else np.full(len(need), -1)
+        )
         if (rows < 0).any():
             first = need.format(int(np.argmax(rows < 0)))
             raise ValueError(
@@ -358,5 +413,7 @@ def _cut(values: Array, have: Calendar, need: Calendar, given: Any, single: bool
     picked = values[rows]
     if future and np.isnan(picked).any():
         first = need.format(int(np.argwhere(np.isnan(picked))[0][0]))
-        raise ValueError(f"{what} are missing at {first}; a forecast needs every input of its horizon")
+        raise ValueError(
+            f"{what} are missing at {first}; a forecast needs every input of its horizon"
+        )
     return picked

@@ -35,7 +35,9 @@ def room(path: Path) -> str:
 def imported_rooms(path: Path) -> set[str]:
     """The rooms of seqkit that a file imports, those for type checkers alone left out."""
     tree = ast.parse(path.read_text())
-    checked = [n for n in ast.walk(tree) if isinstance(n, ast.If) and "TYPE_CHECKING" in ast.dump(n.test)]
+    checked = [
+        n for n in ast.walk(tree) if isinstance(n, ast.If) and "TYPE_CHECKING" in ast.dump(n.test)
+    ]
     hidden = {id(inner) for outer in checked for inner in ast.walk(outer)}
     package = list(path.relative_to(ROOT).parts[:-1])
     rooms = set()

@@ -92,7 +92,9 @@ def test_ar_order_selection_equals_statsmodels(sunspots, criterion):
     peer = ar_model.ar_select_order(sunspots, 24, ic=criterion, trend="c")
     model = seqkit.AR(criterion, max_order=24).fit(sunspots)
     assert model.order_ == len(peer.ar_lags)
-    theirs = {0 if lags == 0 else len(lags): value for lags, value in getattr(peer, criterion).items()}
+    theirs = {
+        0 if lags == 0 else len(lags): value for lags, value in getattr(peer, criterion).items()
+    }
     gap = [model.criteria_[p] - theirs[p] for p in range(1, 25)]
     np.testing.assert_allclose(np.diff(gap), 0.0, rtol=0, atol=1e-8)
     refitted = seqkit.AR(model.order_).fit(sunspots)
@@ -204,7 +206,9 @@ def test_levinson_solves_the_yule_walker_equations():
     coefs, variances = kernel.levinson(c)
     for p in range(1, 9):
         gamma = c[np.abs(np.subtract.outer(np.arange(p), np.arange(p)))]
-        np.testing.assert_allclose(coefs[p], np.linalg.solve(gamma, c[1 : p + 1]), rtol=1e-9, atol=1e-12)
+        np.testing.assert_allclose(
+            coefs[p], np.linalg.solve(gamma, c[1 : p + 1]), rtol=1e-9, atol=1e-12
+        )
         np.testing.assert_allclose(variances[p], c[0] - coefs[p] @ c[1 : p + 1], rtol=1e-10, atol=0)
 
 
@@ -326,10 +330,14 @@ def test_global_model_is_least_squares_over_all_windows():
 def test_covariates_carry_into_the_forecast():
     rng = np.random.default_rng(8)
     index = pd.date_range("2020-01-01", periods=210, freq="D")
-    inputs = pd.DataFrame({"price": rng.normal(size=210), "promo": rng.normal(size=210)}, index=index)
+    inputs = pd.DataFrame(
+        {"price": rng.normal(size=210), "promo": rng.normal(size=210)}, index=index
+    )
     y = pd.Series(3 * inputs.price - inputs.promo + 0.01 * rng.normal(size=210), index=index)
     model = seqkit.AR(1).fit(y.iloc[:200], covariates=inputs)
-    forecast = model.predict(10, covariates=inputs.iloc[200:][["promo", "price"]])  # any column order
+    forecast = model.predict(
+        10, covariates=inputs.iloc[200:][["promo", "price"]]
+    )  # any column order
     np.testing.assert_allclose(forecast.mean, y.iloc[200:], rtol=0, atol=0.06)
     assert model.coef_["price"] == pytest.approx(3, abs=0.01)
 
@@ -350,6 +358,10 @@ def test_log_likelihood_of_a_scaled_model_counts_the_jacobian():
     logged = seqkit.AR(12, scale=seqkit.Log()).fit(y)
     jacobian = -np.log(y.iloc[12:]).sum()
     assert logged.log_likelihood_ == pytest.approx(plain.log_likelihood_ + jacobian, rel=1e-12)
-    for scale in (seqkit.Log(), seqkit.Chain(seqkit.Log(), seqkit.Difference(12)), seqkit.Standard()):
+    for scale in (
+        seqkit.Log(),
+        seqkit.Chain(seqkit.Log(), seqkit.Difference(12)),
+        seqkit.Standard(),
+    ):
         model = seqkit.AR(3, scale=scale).fit(y)
         assert model.log_likelihood_ == pytest.approx(model.log_likelihood(y), rel=1e-10)

@@ -126,11 +126,15 @@ def test_missing_values(case: Case):
     model = case.make().fit(y)
     assert np.isfinite(numbers(model.predict(HORIZON))).all()
     assert np.isfinite(model.score(y))
-    dropped = model.fit(y.dropna()) if case.channels == 1 else model  # holes in the calendar are the same
+    dropped = (
+        model.fit(y.dropna()) if case.channels == 1 else model
+    )  # holes in the calendar are the same
     assert np.isfinite(numbers(dropped.predict(HORIZON))).all()
     if case.channels == 1 and y.notna().to_numpy()[[0, -1]].all():
         np.testing.assert_allclose(
-            numbers(dropped.predict(HORIZON)), numbers(case.make().fit(y).predict(HORIZON)), rtol=1e-9
+            numbers(dropped.predict(HORIZON)),
+            numbers(case.make().fit(y).predict(HORIZON)),
+            rtol=1e-9,
         )
 
 

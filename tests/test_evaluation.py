@@ -69,6 +69,14 @@ class Last:
             )
 
 
+class Climb(Last):
+    """One more at every step ahead."""
+
+    def predict(self, horizon, *, covariates=None):
+        d = super().predict(horizon).distribution
+        return Given(Normal(d.mean + np.arange(1.0, horizon + 1)[:, None], d.scale))
+
+
 class Fussy(Last):
     """Fails on series called ``bad``, and forecasts NaN for series called ``hole``."""
 
@@ -204,6 +212,16 @@ def test_backtest_of_a_ragged_panel_with_channels_and_gap():
     assert row["actual"].tolist() == two["s1"]["b"].iloc[-2:].tolist()
     assert (row["mean"] == two["s1"]["b"].iloc[-4]).all()
     assert row["step"].tolist() == [1, 2]
+
+
+def test_a_gap_leaves_out_the_first_steps():
+    splits = RollingOrigin(2, 2, gap=3)
+    frame = backtest(Climb(), monthly(np.arange(20)), splits)
+    assert (frame["mean"] == frame["actual"]).all()
+    board = compare(
+        {"m": Climb()}, monthly(np.arange(20)), splits=splits, metrics="mae"
+    ).leaderboard
+    assert board["mae"].item() == 0.0
 
 
 @pytest.mark.parametrize(

@@ -61,11 +61,7 @@ class Calendar(Record):
             return pd.RangeIndex(last + step, last + step * (horizon + 1), step, name=name)
         if isinstance(index, pd.PeriodIndex):
             return pd.period_range(last + step, periods=horizon, name=name)
-        try:
-            return pd.date_range(last, periods=horizon + 1, freq=step, name=name)[1:]
-        except ValueError:  # a wall-clock time that a change to or from summer time skips or repeats
-            wall = pd.date_range(last.tz_localize(None), periods=horizon + 1, freq=step, name=name)[1:]
-            return wall.tz_localize(last.tz, nonexistent="shift_forward", ambiguous=np.ones(horizon, bool))
+        return _dates(last, step, name, periods=horizon + 1)[1:]
 
     def ahead(self, horizon: int) -> Calendar:
         """The calendar of the `horizon` entries that follow."""
@@ -73,7 +69,7 @@ class Calendar(Record):
 
     def steps_to(self, other: Calendar) -> int:
         """How many steps `other` begins after this calendar begins; negative if before."""
-        if not len(self) or not len(other) or self.index.dtype != other.index.dtype:
+        if not len(self) or not len(other) or not comparable(self.index, other.index):
             return 0
         first, then = self.index[0], other.index[0]
         if first == then or self.step is None:
@@ -81,8 +77,10 @@ class Calendar(Record):
         if isinstance(self.step, int):
             return int(then - first) // self.step
         early, late = min(first, then), max(first, then)
-        between = pd.period_range if isinstance(self.index, pd.PeriodIndex) else pd.date_range
-        steps = len(between(early, late, freq=self.step)) - 1
+        if isinstance(self.index, pd.PeriodIndex):
+            steps = len(pd.period_range(early, late, freq=self.step)) - 1
+        else:
+            steps = len(_dates(early, self.step, None, end=late)) - 1
         return steps if then > first else -steps
 
     @property
@@ -90,6 +88,8 @@ class Calendar(Record):
         """The natural season in steps: months 12, quarters 4, weeks 52, days 7, business days 5, hours 24, ..."""
         if not isinstance(self.step, pd.offsets.BaseOffset):
             return 1
+        if type(self.step) is pd.DateOffset:
+            return max(1, 12 // months) if (months := self.step.kwds.get("months")) else 1
         size, name = self.step.n, self.step.rule_code.split("-")[0]
         if name in _MONTHS_PER_STEP:
             return max(1, 12 // (size * _MONTHS_PER_STEP[name]))
@@ -110,6 +110,26 @@ class Calendar(Record):
         return None
 
 
+def comparable(a: pd.Index, b: pd.Index) -> bool:
+    """Whether the entries of two indexes lie on one time axis: kind and time zone agree, whatever the resolution."""
+    if isinstance(a, pd.DatetimeIndex) and isinstance(b, pd.DatetimeIndex):
+        return (a.tz is None) == (b.tz is None)
+    return a.dtype == b.dtype or (a.dtype.kind in "iu" and b.dtype.kind in "iu")
+
+
+def _dates(first: pd.Timestamp, step: Any, name: Any, **until: Any) -> pd.DatetimeIndex:
+    """`pd.date_range` from `first`, also through wall-clock times that a change of summer time skips or repeats."""
+    try:
+        return pd.date_range(first, freq=step, name=name, **until)
+    except Exception:  # a ValueError, or with pandas 2 an error of pytz's own
+        if first.tz is None:
+            raise
+        if "end" in until:
+            until["end"] = until["end"].tz_localize(None)
+        wall = pd.date_range(first.tz_localize(None), freq=step, name=name, **until)
+        return wall.tz_localize(first.tz, nonexistent="shift_forward", ambiguous=np.ones(len(wall), bool))
+
+
 def regularise(index: pd.Index, *, what: str, frequency: Any = None, hint: Step = None) -> tuple[Calendar, Any]:
     """The regular calendar that `index` lives on, and the rows it fills (None when it fills them all).
 
@@ -127,13 +147,18 @@ def regularise(index: pd.Index, *, what: str, frequency: Any = None, hint: Step 
     """
     if isinstance(index, pd.RangeIndex) and index.step > 0:
         return Calendar(index, int(index.step)), None
+    if not isinstance(index, (pd.DatetimeIndex, pd.PeriodIndex)) and not pd.api.types.is_integer_dtype(index.dtype):
+        raise TypeError(
+            f"{what} has an index of {index.dtype}, which is not a time axis (first entry {index[0]!r}); use a "
+            "DatetimeIndex (pd.to_datetime), a PeriodIndex or integers"
+        )
     _check_order(index, what)
     if isinstance(index, pd.PeriodIndex):
         return _fill(index, pd.period_range(index[0], index[-1], freq=index.freq, name=index.name), index.freq, what)
     if isinstance(index, pd.DatetimeIndex):
         step = to_offset(frequency) if frequency is not None else index.freq
         if step is None and hint is not None and len(index) > 1:
-            regular = pd.date_range(index[0], periods=len(index), freq=hint, name=index.name)
+            regular = _dates(index[0], hint, index.name, periods=len(index))
             if regular.equals(index):
                 return Calendar(regular, hint), None
         step = step if step is not None else _infer_step(index, what)
@@ -141,16 +166,11 @@ def regularise(index: pd.Index, *, what: str, frequency: Any = None, hint: Step 
             return Calendar(index, None), None
         if index.freq == step:
             return Calendar(index, step), None
-        return _fill(index, pd.date_range(index[0], index[-1], freq=step, name=index.name), step, what)
-    if pd.api.types.is_integer_dtype(index.dtype):
-        stamps = index.to_numpy(dtype=np.int64)
-        step = _modal_step(np.diff(stamps)) if len(stamps) > 1 else 1
-        grid = pd.RangeIndex(int(stamps[0]), int(stamps[-1]) + 1, step, name=index.name)
-        return _fill(index, grid, step, what)
-    raise TypeError(
-        f"{what} has an index of {index.dtype}, which is not a time axis (first entry {index[0]!r}); use a "
-        "DatetimeIndex (pd.to_datetime), a PeriodIndex or integers"
-    )
+        return _fill(index, _dates(index[0], step, index.name, end=index[-1]), step, what)
+    stamps = index.to_numpy(dtype=np.int64)
+    step = _modal_step(np.diff(stamps)) if len(stamps) > 1 else 1
+    grid = pd.RangeIndex(int(stamps[0]), int(stamps[-1]) + 1, step, name=index.name)
+    return _fill(index, grid, step, what)
 
 
 def _check_order(index: pd.Index, what: str) -> None:
@@ -185,10 +205,12 @@ def _fill(index: pd.Index, grid: pd.Index, step: Step, what: str) -> tuple[Calen
 
 def _refuse(index: pd.Index, off: np.ndarray, step: Step, what: str) -> None:
     stray = ", ".join(str(s) for s in index[off][:3])
+    remedy = f"resample (e.g. y.resample({_name(step)!r}).mean()) or pass frequency= to seqkit.Sequences"
+    if isinstance(step, int):
+        remedy = f"leave them out, or number every step (e.g. y.reindex(range({index[0]}, {index[-1]} + 1)))"
     raise ValueError(
         f"{what} has no regular frequency: most steps are {_name(step)}, but {int(off.sum())} of {len(index)} time "
-        f"stamps break it, first {stray}; resample (e.g. y.resample({_name(step)!r}).mean()) or pass "
-        "frequency= to seqkit.Sequences"
+        f"stamps break it, first {stray}; {remedy}"
     )
 
 
@@ -206,21 +228,18 @@ def _infer_step(index: pd.DatetimeIndex, what: str) -> pd.offsets.BaseOffset | N
     """The frequency of an index that may have holes; None for a single stamp."""
     if len(index) == 1:
         return None
-    if len(index) > 2:
-        guess = pd.infer_freq(index)
-        if guess is not None and not guess.startswith("WOM"):
-            return to_offset(guess)
     wall = index.tz_localize(None)
     days = wall.normalize()
-    if len(np.unique((wall - days).asi8)) > 1:
+    hours = (wall - days).asi8
+    if hours.min() < hours.max() and not _same_hour(index, days, hours):
         return _infer_clock(index, what)
-    month = _infer_months(wall)
+    month = _infer_months(days)
     if month is not None:
         return month
     gaps = np.diff(days.as_unit("s").asi8) // 86_400
     step = _modal_step(gaps)
     if step % 7 == 0 and not np.any(gaps % 7):
-        return pd.offsets.Week(step // 7, weekday=int(days.day_of_week[0]))
+        return pd.offsets.Week(int(np.gcd.reduce(gaps)) // 7, weekday=int(days.day_of_week[0]))
     if step == 1 and days.day_of_week.max() < 5 and np.any(gaps >= 3):
         return pd.offsets.BDay()
     if np.any(gaps % step):
@@ -228,17 +247,32 @@ def _infer_step(index: pd.DatetimeIndex, what: str) -> pd.offsets.BaseOffset | N
     return pd.offsets.Day(step)
 
 
+def _same_hour(index: pd.DatetimeIndex, days: pd.DatetimeIndex, hours: np.ndarray) -> bool:
+    """Whether all stamps have one time of day, but for days on which a change of summer time skips it."""
+    if index.tz is None:
+        return False
+    values, counts = np.unique(hours, return_counts=True)
+    usual = values[np.argmax(counts)]
+    moved = hours != usual
+    expected = (days[moved] + pd.Timedelta(int(usual), days.unit)).tz_localize(
+        index.tz, nonexistent="shift_forward", ambiguous=np.ones(int(moved.sum()), bool)
+    )
+    return bool((expected == index[moved]).all())
+
+
 def _infer_clock(index: pd.DatetimeIndex, what: str) -> pd.offsets.BaseOffset:
     gaps = np.diff(index.as_unit("ns").asi8)
     size = _modal_step(gaps)
     step = to_offset(pd.Timedelta(size, "ns"))
+    if isinstance(step, pd.offsets.Day):  # so many hours: the wall-clock time moves with summer time
+        step = pd.offsets.Hour(24 * step.n)
     if np.any(gaps % size):
         _refuse(index, np.concatenate([[False], gaps % size != 0]), step, what)
     return step
 
 
 def _infer_months(wall: pd.DatetimeIndex) -> pd.offsets.BaseOffset | None:
-    """Month, quarter or year steps, at the first or last (business) day of the month, with holes allowed."""
+    """Month, quarter or year steps at one day of the month, or at its first or last (business) day; holes allowed."""
     days, month = wall.to_numpy().astype("M8[D]"), wall.to_numpy().astype("M8[M]")
     first, following = month.astype("M8[D]"), (month + 1).astype("M8[D]")
     ends = {
@@ -247,9 +281,9 @@ def _infer_months(wall: pd.DatetimeIndex) -> pd.offsets.BaseOffset | None:
         "BS": np.busday_offset(first, 0, roll="forward"),
         "BE": np.busday_offset(following, -1, roll="forward"),
     }
+    size = int(np.gcd.reduce(np.diff(month.astype(int))))
     for rule, expected in ends.items():
         if np.array_equal(days, expected):
-            size = int(np.gcd.reduce(np.diff(month.astype(int))))
             business, suffix = rule[:-1], rule[-1]
             anchor = _MONTH_NAMES[wall.month[0] - 1]
             if size % 12 == 0:
@@ -257,4 +291,6 @@ def _infer_months(wall: pd.DatetimeIndex) -> pd.offsets.BaseOffset | None:
             if size % 3 == 0:
                 return to_offset(f"{size // 3}{business}Q{suffix}-{anchor}")
             return to_offset(f"{size}{business}M{suffix}")
+    if size and np.unique(days - first).size == 1 and wall.day[0] <= 28:
+        return pd.DateOffset(months=size)
     return None

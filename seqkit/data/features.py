@@ -13,7 +13,9 @@ _FIELDS = {  # name: (attribute of a DatetimeIndex, first value, number of value
 }  # fmt: skip
 
 
-def calendar_features(index: pd.Index, fields: Iterable[str] = ("month", "weekday", "hour")) -> pd.DataFrame:
+def calendar_features(
+    index: pd.Index, fields: Iterable[str] = ("month", "weekday", "hour")
+) -> pd.DataFrame:
     """Dummies of calendar fields, the first value of each left out as the reference.
 
     Parameters
@@ -52,9 +54,13 @@ def fourier(index: pd.Index, period: float, order: int, *, origin: int = 0) -> p
         ``fourier(forecast.index, 52.18, 3, origin=len(y))``.
     """
     if period <= 1 or not 1 <= order <= period / 2:
-        raise ValueError(f"needs period > 1 and 1 <= order <= period / 2, got period {period}, order {order}")
+        raise ValueError(
+            f"needs period > 1 and 1 <= order <= period / 2, got period {period}, order {order}"
+        )
     t = origin + np.arange(len(index))
     waves: Sequence[tuple[str, np.ndarray]] = [
-        (f"{name}-{k}", f(2 * np.pi * k * t / period)) for k in range(1, order + 1) for name, f in (("sin", np.sin), ("cos", np.cos))
+        (f"{name}-{k}", f(2 * np.pi * k * t / period))
+        for k in range(1, order + 1)
+        for name, f in (("sin", np.sin), ("cos", np.cos))
     ]
     return pd.DataFrame(dict(waves), index=index)

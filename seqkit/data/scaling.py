@@ -70,7 +70,9 @@ class _Affine(Scaling):
         return fitted
 
     def _rows(self, data: Sequences) -> tuple[Array, Array]:
-        return np.repeat(self.shift, data.lengths, axis=0), np.repeat(self.factor, data.lengths, axis=0)
+        return np.repeat(self.shift, data.lengths, axis=0), np.repeat(
+            self.factor, data.lengths, axis=0
+        )
 
     def transform(self, data: Sequences) -> Array:
         shift, factor = self._rows(data)
@@ -158,7 +160,10 @@ class BoxCox(Scaling):
         if self.power is not None:
             fitted.powers = np.full(shape, float(self.power))
         else:
-            columns = [[_profile_power(data.array(i)[:, c]) for c in range(shape[1])] for i in range(shape[0])]
+            columns = [
+                [_profile_power(data.array(i)[:, c]) for c in range(shape[1])]
+                for i in range(shape[0])
+            ]
             fitted.powers = np.array(columns)
         return fitted
 
@@ -172,7 +177,9 @@ class BoxCox(Scaling):
         return self._rows(data).forward(data.values)
 
     def restore(self, forecast: Distribution) -> Distribution:
-        return Transformed(forecast, Power(np.broadcast_to(self.powers[:, None, :], forecast.shape)))
+        return Transformed(
+            forecast, Power(np.broadcast_to(self.powers[:, None, :], forecast.shape))
+        )
 
     def restore_replay(self, steps: Distribution, data: Sequences) -> Distribution:
         return Transformed(steps, self._rows(data))
@@ -220,8 +227,15 @@ class Difference(Scaling):
         self.lag, self.times = lag, times
 
     def _check(self) -> None:
-        if not (isinstance(self.lag, int) and self.lag >= 1 and isinstance(self.times, int) and self.times >= 1):
-            raise ValueError(f"lag and times must be positive integers, got lag={self.lag!r}, times={self.times!r}")
+        if not (
+            isinstance(self.lag, int)
+            and self.lag >= 1
+            and isinstance(self.times, int)
+            and self.times >= 1
+        ):
+            raise ValueError(
+                f"lag and times must be positive integers, got lag={self.lag!r}, times={self.times!r}"
+            )
 
     @property
     def memory(self) -> int:
@@ -232,14 +246,21 @@ class Difference(Scaling):
     def _difference(self, values: Array) -> Array:
         z = values
         for k in range(1, self.times + 1):
-            z = np.concatenate([np.full((min(self.lag, len(z)), z.shape[1]), np.nan), z[self.lag :] - z[: -self.lag]])
+            z = np.concatenate(
+                [
+                    np.full((min(self.lag, len(z)), z.shape[1]), np.nan),
+                    z[self.lag :] - z[: -self.lag],
+                ]
+            )
         return z
 
     def fit(self, data: Sequences) -> Scaling:
         self._check()
         for i, length in enumerate(data.lengths):
             if length <= self.memory:
-                raise ValueError(f"{self!r} needs more than {self.memory} steps, but {data.label(i)} has {length}")
+                raise ValueError(
+                    f"{self!r} needs more than {self.memory} steps, but {data.label(i)} has {length}"
+                )
         fitted = Difference(self.lag, self.times)
         fitted.tail = np.stack([data.array(i)[-self.memory :] for i in range(len(data))])
         return fitted
@@ -275,7 +296,9 @@ class Difference(Scaling):
         operator = np.eye(total)
         for _ in range(self.times):
             operator = operator @ (np.eye(total) - np.eye(total, k=-self.lag))
-        inner = operator[self.memory :]  # differences of the future, from the remembered and the future rows
+        inner = operator[
+            self.memory :
+        ]  # differences of the future, from the remembered and the future rows
         undo = np.linalg.inv(inner[:, self.memory :])
         past = -undo @ inner[:, : self.memory] @ self.tail
         return forecast.linear(undo).affine(past, 1.0)
@@ -299,7 +322,7 @@ class Difference(Scaling):
         return f"{type(self).__name__}(lag={self.lag}, times={self.times})"
 
 
-def SeasonalDifference(season: int, times: int = 1) -> Difference:  # noqa: N802  reads as the scaling it makes
+def SeasonalDifference(season: int, times: int = 1) -> Difference:
     """z_t = y_t - y_{t - season}."""
     return Difference(season, times)
 

@@ -24,7 +24,9 @@ class Vocabulary(Record):
 
     def __init__(self, tokens: Iterable[str], *, min_count: int = 1, unknown: str = "<unk>"):
         counts = Counter(tokens)
-        kept = sorted((t for t, n in counts.items() if n >= min_count), key=lambda t: (-counts[t], t))
+        kept = sorted(
+            (t for t, n in counts.items() if n >= min_count), key=lambda t: (-counts[t], t)
+        )
         self.symbols = [unknown, *(t for t in kept if t != unknown)]
         self._numbers = {token: i for i, token in enumerate(self.symbols)}
 

@@ -32,7 +32,9 @@ class Windows(Record):
             raise ValueError(f"length must be at least 1, got {length}")
         total = len(data.values)
         allowed = np.ones(max(total - length + 1, 0), dtype=bool)
-        ends = data.offsets[1:-1]  # a window must not begin in the last length - 1 rows of a sequence
+        ends = data.offsets[
+            1:-1
+        ]  # a window must not begin in the last length - 1 rows of a sequence
         for back in range(1, length):
             inside = ends - back
             allowed[inside[(inside >= 0) & (inside < len(allowed))]] = False

@@ -49,7 +49,7 @@ def _is_seasonal(history: Array, season: int) -> bool:
 
 
 def _seasonal_figure(history: Array, season: int) -> Array:
-    """One factor per position in the season, starting at the first row; their mean is 1."""
+    """One factor per position in the season, from the first row on (a common factor cancels)."""
     kernel = np.ones(season) / season
     if season % 2 == 0:
         kernel = np.convolve(kernel, [0.5, 0.5])
@@ -63,4 +63,4 @@ def _seasonal_figure(history: Array, season: int) -> Array:
         values = values[~np.isnan(values)]
         if len(values):
             figure[position] = values.mean()
-    return figure / figure.mean()
+    return figure

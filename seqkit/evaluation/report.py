@@ -15,12 +15,14 @@ import pandas as pd
 
 from seqkit.evaluation.catalogue import Metric
 
-LIBRARIES = ("seqkit", "numpy", "pandas", "scipy", "numba", "statsmodels", "torch")
+LIBRARIES = ("numpy", "pandas", "scipy", "numba", "statsmodels", "torch")
 
 
 def versions() -> dict[str, str]:
     """Versions of Python and of the libraries that are installed."""
-    found = {"python": platform.python_version()}
+    import seqkit
+
+    found = {"python": platform.python_version(), "seqkit": seqkit.__version__}
     for name in LIBRARIES:
         try:
             found[name] = importlib.metadata.version(name)

@@ -19,7 +19,9 @@ import numpy as np
 
 Array = np.ndarray
 BLOCK = 16_384  # rows at a time: they stay in the cache
-ILL_CONDITIONED = 1e-3  # a diagonal of the Cholesky factor of the unit-diagonal Gram below this asks for QR
+ILL_CONDITIONED = (
+    1e-3  # a diagonal of the Cholesky factor of the unit-diagonal Gram below this asks for QR
+)
 
 
 @dataclass
@@ -90,10 +92,14 @@ def dense_gram(y: Array, fixed: Array, order: int, shift: Array) -> Array:
     head = (y[:order][::-1] - shift).reshape(-1)  # z_{p-1}, .., z_0
     tail = (y[length - order :][::-1] - shift).reshape(-1)  # z_{T-1}, .., z_{T-p}
     ends = head[:, None] * head - tail[:, None] * tail
-    lagged = np.empty((size + k, size + k))  # lower triangle; blocks in the order z_t, z_{t-1}, .., z_{t-order}
+    lagged = np.empty(
+        (size + k, size + k)
+    )  # lower triangle; blocks in the order z_t, z_{t-1}, .., z_{t-order}
     lagged[:, :k] = products.transpose(0, 2, 1).reshape(size + k, k)
     for i in range(0, size, k):
-        lagged[i + k : i + 2 * k, k : i + 2 * k] = lagged[i : i + k, : i + k] + ends[i : i + k, : i + k]
+        lagged[i + k : i + 2 * k, k : i + 2 * k] = (
+            lagged[i : i + k, : i + k] + ends[i : i + k, : i + k]
+        )
     gram = np.zeros((q + size + k, q + size + k))
     gram[q : q + size, q : q + size] = lagged[k:, k:]
     gram[q + size :, q : q + size] = lagged[k:, :k].T
@@ -101,7 +107,9 @@ def dense_gram(y: Array, fixed: Array, order: int, shift: Array) -> Array:
     if q == 1 and constant(fixed[:, 0]):
         one = fixed[0, 0]
         gram[0, 0] = one * one * (length - order)
-        sums = np.concatenate([total, (head - tail).reshape(order, k).cumsum(0).ravel() + np.tile(total, order)])
+        sums = np.concatenate(
+            [total, (head - tail).reshape(order, k).cumsum(0).ravel() + np.tile(total, order)]
+        )
         gram[q:, 0] = one * np.concatenate([sums[k:], sums[:k]])
         return gram
     gram[:q, :q] = fixed[order:].T @ fixed[order:]
@@ -149,7 +157,9 @@ def gram_of(designs: list[Design], shift: Array) -> tuple[Array, int]:
     return gram, rows
 
 
-def factorise(designs: list[Design], shift: Array, known: tuple[Array, int] | None = None) -> Factor:
+def factorise(
+    designs: list[Design], shift: Array, known: tuple[Array, int] | None = None
+) -> Factor:
     """The factor of the designs' Gram matrix (`known`, if it has been computed), by Cholesky or, if need be, by QR."""
     gram, rows = gram_of(designs, shift) if known is None else known
     size = designs[0].fixed.shape[1] + len(designs[0].lags) * designs[0].y.shape[1]
@@ -226,7 +236,11 @@ def solve(factor: Factor, penalty: Array | None = None) -> LeastSquares:
     """Minimise |y - X b|^2 + sum_j penalty_j b_j^2; the shortest solution where X has not full rank."""
     size = factor.regressors
     if factor.sound and penalty is None:
-        inner, cross, rest = factor.lower[:size, :size], factor.lower[size:, :size], factor.lower[size:, size:]
+        inner, cross, rest = (
+            factor.lower[:size, :size],
+            factor.lower[size:, :size],
+            factor.lower[size:, size:],
+        )
         root = np.linalg.inv(inner)
         return LeastSquares(cross @ root, root.T @ root, rest @ rest.T, size)
     x, y = factor.lower[:size].T, factor.lower[size:].T  # X = Q x, Y = Q y with one orthonormal Q
@@ -250,7 +264,9 @@ def nested_rss(factor: Factor, fixed: int, channels: int) -> Array:
     rest = targets[:, factor.regressors :]
     steps = targets[:, fixed : factor.regressors].reshape(channels, -1, channels)
     gains = np.einsum("apc,bpc->pab", steps, steps)
-    return rest @ rest.T + np.concatenate([gains[::-1].cumsum(0)[::-1], np.zeros((1, channels, channels))])
+    return rest @ rest.T + np.concatenate(
+        [gains[::-1].cumsum(0)[::-1], np.zeros((1, channels, channels))]
+    )
 
 
 def levinson(covariance: Array) -> tuple[list[Array], Array]:
@@ -286,7 +302,9 @@ def autocovariance(y: Array, order: int) -> Array:
     weight = seen.astype(float)
     products = [filled[j:] @ filled[: len(y) - j] for j in range(order + 1)]
     pairs = np.array([weight[j:] @ weight[: len(y) - j] for j in range(order + 1)])
-    taper = 1 - np.arange(order + 1) / len(y)  # the shrinkage that dividing by T gives complete data
+    taper = 1 - np.arange(order + 1) / len(
+        y
+    )  # the shrinkage that dividing by T gives complete data
     return np.array(products) / np.maximum(pairs, 1) * taper
 
 

@@ -23,8 +23,15 @@ from dataclasses import dataclass
 
 import numpy as np
 
-__all__ = ["Coefficients", "Likelihood", "Smoothed", "log_likelihood", "response", "simulate",
-           "smooth"]
+__all__ = [
+    "Coefficients",
+    "Likelihood",
+    "Smoothed",
+    "log_likelihood",
+    "response",
+    "simulate",
+    "smooth",
+]
 
 
 @dataclass(frozen=True)
@@ -72,14 +79,25 @@ def smooth(
     past = np.empty((len(y), 3))
     c = coefficients
     level, slope, valid = compiled.forward(
-        y, c.alpha, c.beta, c.gamma, c.phi, float(level), float(slope), season, c.multiplies,
-        means, past,
+        y,
+        c.alpha,
+        c.beta,
+        c.gamma,
+        c.phi,
+        float(level),
+        float(slope),
+        season,
+        c.multiplies,
+        means,
+        past,
     )
     season = np.roll(season, -(len(y) % len(season)))
     return Smoothed(means, float(level), float(slope), season, bool(valid))
 
 
-def log_likelihood(y: np.ndarray, means: np.ndarray, *, relative: bool, floor: float = 0.0) -> float:
+def log_likelihood(
+    y: np.ndarray, means: np.ndarray, *, relative: bool, floor: float = 0.0
+) -> float:
     r"""Gaussian log-likelihood with the error variance concentrated out.
 
     :math:`-\frac n2 (\log 2\pi S/n + 1) - \sum \log|\mu_t|`, S the sum of squared errors; the last
@@ -106,12 +124,23 @@ class Likelihood:
     """
 
     def __init__(
-        self, y: np.ndarray, offset: np.ndarray, steps: np.ndarray, *, multiplies: bool,
-        relative: bool, floor: float = 0.0,
+        self,
+        y: np.ndarray,
+        offset: np.ndarray,
+        steps: np.ndarray,
+        *,
+        multiplies: bool,
+        relative: bool,
+        floor: float = 0.0,
     ) -> None:
         self.y = np.ascontiguousarray(y, dtype=np.float64)
-        self.rest = (np.array(offset, float), np.array(steps, float), bool(multiplies),
-                     bool(relative), float(floor))
+        self.rest = (
+            np.array(offset, float),
+            np.array(steps, float),
+            bool(multiplies),
+            bool(relative),
+            float(floor),
+        )
 
     def __call__(self, x: np.ndarray) -> tuple[float, np.ndarray]:
         """Value and gradient (6 + m,) at x."""

@@ -26,7 +26,9 @@ def stl(
 
     y = np.ascontiguousarray(y, dtype=np.float64)
     if season < 2 or len(y) < 2 * season:
-        raise ValueError(f"needs a season of 2 or more and two seasons of rows, got {season} and {len(y)}")
+        raise ValueError(
+            f"needs a season of 2 or more and two seasons of rows, got {season} and {len(y)}"
+        )
     trend_window = _odd(int(np.ceil(1.5 * season / (1.0 - 1.5 / window))))
     low_window = _odd(season + 1)
     trend, seasonal = decompose(y, season, window, trend_window, low_window, iterations)

@@ -79,7 +79,9 @@ def polynomials(order: Order, x: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
 def admissible(order: Order, x: np.ndarray) -> bool:
     """Stationary and invertible: all roots outside the unit circle, by the step-down recursion."""
     phi, theta, Phi, Theta, _ = order.split(x)
-    return all(_stable(c) for c in ((-phi).tolist(), theta.tolist(), (-Phi).tolist(), Theta.tolist()))
+    return all(
+        _stable(c) for c in ((-phi).tolist(), theta.tolist(), (-Phi).tolist(), Theta.tolist())
+    )
 
 
 def _stable(c: list[float]) -> bool:

@@ -36,8 +36,9 @@ class Limits:
     total: int = 5  # p + q + P + Q, full search only
 
     def hold(self, o: Order) -> bool:
-        return (0 <= o.p <= self.p and 0 <= o.q <= self.q and 0 <= o.P <= self.P
-                and 0 <= o.Q <= self.Q)
+        return (
+            0 <= o.p <= self.p and 0 <= o.q <= self.q and 0 <= o.P <= self.P and 0 <= o.Q <= self.Q
+        )
 
 
 def fill(y: np.ndarray, m: int) -> np.ndarray:
@@ -80,8 +81,13 @@ def seasonal_strength(y: np.ndarray, m: int) -> float:
 def choose_differences(y: np.ndarray, m: int, limits: Limits) -> tuple[int, int]:
     """(d, D): D while the season is strong, then d while the KPSS test rejects a level."""
     D = 0
-    while (m > 1 and D < limits.D and len(y) >= 3 * m + 2 and np.ptp(y) > 0
-           and seasonal_strength(y, m) > STRENGTH):
+    while (
+        m > 1
+        and D < limits.D
+        and len(y) >= 3 * m + 2
+        and np.ptp(y) > 0
+        and seasonal_strength(y, m) > STRENGTH
+    ):
         y, D = y[m:] - y[:-m], D + 1
     d = 0
     while d < limits.d and d + D < 3 and len(y) > 4 and np.ptp(y) > 0 and kpss(y) > KPSS_LEVEL:

@@ -12,10 +12,18 @@ from seqkit.models.seasonality import remove_season, seasonal_indices
 
 # The usual region (Hyndman et al. 2008, section 10.2): 0 < beta < alpha < 1, 0 < gamma < 1 - alpha,
 # held by fitting beta / alpha and gamma / (1 - alpha), each within these bounds.
-BOUNDS = {"alpha": (1e-4, 0.9999), "beta": (1e-4, 0.9999), "gamma": (1e-4, 0.9999),
-          "phi": (0.8, 0.98)}
-STARTS = {"alpha": (0.02, 0.2, 0.6, 0.95), "beta": (0.02, 0.2), "gamma": (0.02, 0.3),
-          "phi": (0.97,)}
+BOUNDS = {
+    "alpha": (1e-4, 0.9999),
+    "beta": (1e-4, 0.9999),
+    "gamma": (1e-4, 0.9999),
+    "phi": (0.8, 0.98),
+}
+STARTS = {
+    "alpha": (0.02, 0.2, 0.6, 0.95),
+    "beta": (0.02, 0.2),
+    "gamma": (0.02, 0.3),
+    "phi": (0.97,),
+}
 SEARCHES = 3
 ORDER = ("alpha", "beta", "gamma", "phi")
 
@@ -49,8 +57,12 @@ class Form:
 
     def smoothing(self) -> tuple[str, ...]:
         """Names of the smoothing parameters the form has."""
-        has = {"alpha": True, "beta": self.trend != "N", "gamma": self.season != "N",
-               "phi": self.trend == "Ad"}
+        has = {
+            "alpha": True,
+            "beta": self.trend != "N",
+            "gamma": self.season != "N",
+            "phi": self.trend == "Ad",
+        }
         return tuple(name for name in ORDER if has[name])
 
     def size(self, period: int) -> int:
@@ -102,7 +114,11 @@ def fit_form(y: np.ndarray, form: Form, period: int) -> Fit:
 
 
 def build(
-    y: np.ndarray, form: Form, coefficients: Coefficients, level: float, slope: float,
+    y: np.ndarray,
+    form: Form,
+    coefficients: Coefficients,
+    level: float,
+    slope: float,
     season: np.ndarray,
 ) -> Fit:
     """Likelihood and error scale of given parameters and states.
@@ -131,15 +147,19 @@ def _search(y: np.ndarray, form: Form, period: int) -> np.ndarray:
     offset = np.concatenate([np.zeros(4), [level, slope], season])
     step_season = 0.3 / max(abs(level), 1.0) if multiplies else 0.3
     steps = np.concatenate([np.ones(5), [0.1], np.full(period, step_season)])
-    likelihood = Likelihood(y, offset, steps, multiplies=multiplies, relative=relative,
-                            floor=_floor(y, relative))
+    likelihood = Likelihood(
+        y, offset, steps, multiplies=multiplies, relative=relative, floor=_floor(y, relative)
+    )
     lower, upper = np.zeros(6 + period), np.zeros(6 + period)
     lower[3] = upper[3] = 1.0
     names = form.smoothing()
     for name in names:
         lower[ORDER.index(name)], upper[ORDER.index(name)] = BOUNDS[name]
-    for free, part in ((True, slice(4, 5)), (form.trend != "N", slice(5, 6)),
-                       (form.season != "N", slice(6, None))):
+    for free, part in (
+        (True, slice(4, 5)),
+        (form.trend != "N", slice(5, 6)),
+        (form.season != "N", slice(6, None)),
+    ):
         if free:
             lower[part], upper[part] = -np.inf, np.inf
     grid = []

@@ -13,7 +13,8 @@ from seqkit.kernels import autoregression as kernel
 
 from . import exact_ar
 from .diagnostics import ljung_box, summary_text
-from .linear import Autoregression, LinearFit, _mean, information, term_names
+from .linear import Autoregression
+from .linear_fit import LinearFit, information, mean_of, term_names
 
 METHODS = ("ols", "yule-walker", "burg", "mle")
 
@@ -63,7 +64,9 @@ class AR(Autoregression):
         if self.method not in METHODS:
             raise ValueError(f"method must be one of {', '.join(METHODS)}; got {self.method!r}")
         if self.method != "ols" and (self.ridge or self.pooled):
-            raise ValueError(f"ridge and panel='global' need method='ols', got method={self.method!r}")
+            raise ValueError(
+                f"ridge and panel='global' need method='ols', got method={self.method!r}"
+            )
 
     def _intake(self, x: Any, name: str, header: Any = None) -> Sequences:
         data = super()._intake(x, name, header)
@@ -90,7 +93,9 @@ class AR(Autoregression):
             raise ValueError(f"method={self.method!r} takes no covariates; use method='ols'")
         lags, choose = self._lags(len(y), columns.shape[1], 1)
         if len(lags) and lags[-1] != len(lags):
-            raise ValueError(f"method={self.method!r} uses all lags up to the order, got {lags.tolist()}; use method='ols'")
+            raise ValueError(
+                f"method={self.method!r} uses all lags up to the order, got {lags.tolist()}; use method='ols'"
+            )
         if len(y) <= len(lags) + columns.shape[1] + 1:
             raise ValueError(f"{len(y)} values are too few for order {len(lags)}; lower the order")
         return self._stationary_fit(y, columns, len(lags), choose)
@@ -102,7 +107,9 @@ class AR(Autoregression):
         if np.nanmax(np.abs(deviation)) <= 1e-12 * np.nanmax(np.abs(y)):  # the mean explains it all
             deviation, order, choose = 0.0 * deviation, 0, False
         if self.method == "burg" and np.isnan(deviation).any():
-            raise ValueError("method='burg' needs complete data; use 'mle' or 'yule-walker' with missing values")
+            raise ValueError(
+                "method='burg' needs complete data; use 'mle' or 'yule-walker' with missing values"
+            )
         if self.method == "burg":
             coefs, variances = kernel.burg(deviation, order)
         else:
@@ -111,7 +118,9 @@ class AR(Autoregression):
         criteria = None
         if choose:
             likelihood = -0.5 * rows * (1 + np.log(2 * np.pi * np.maximum(variances, 1e-300)))
-            values = information(str(self.order), likelihood, columns.shape[1] + np.arange(len(variances)), rows)
+            values = information(
+                str(self.order), likelihood, columns.shape[1] + np.arange(len(variances)), rows
+            )
             criteria, order = dict(enumerate(values.tolist())), int(np.argmin(values))
         phi, variance = coefs[order], float(variances[order])
         log_likelihood = None
@@ -133,7 +142,7 @@ class AR(Autoregression):
     @staticmethod
     def _asymptotic_errors(y: Array, columns: Array, fit: LinearFit) -> Array:
         """s^2 (X'X)^-1 with the conditional design, to which all methods are equal in the limit; (1, regressors)."""
-        shift = _mean([y]) if columns.shape[1] else np.zeros(1)
+        shift = mean_of([y]) if columns.shape[1] else np.zeros(1)
         factor = kernel.factorise([kernel.Design(y, columns, fit.lags, fit.order)], shift)
         if factor.rows <= factor.regressors:
             return np.full(fit.coef.shape, np.nan)
@@ -145,14 +154,20 @@ class AR(Autoregression):
     def _terms(self) -> list[str]:
         name = self._header.columns[0]
         inputs = self._input_names or ()
-        return term_names(self._fits[0], self._column_names(), inputs, ["y" if name is None else str(name)])
+        return term_names(
+            self._fits[0], self._column_names(), inputs, ["y" if name is None else str(name)]
+        )
 
     def _table(self, rows: list[Array]) -> pd.Series | pd.DataFrame:
         """One number per term: a Series, or one row per series of a panel fitted one by one."""
         if len(rows) == 1:
             return pd.Series(rows[0], index=self._terms())
-        frames = [pd.Series(r, index=self._terms_of(fit)) for r, fit in zip(rows, self._fits, strict=True)]
-        return pd.DataFrame(frames, index=pd.Index(self._header.keys, name="series", tupleize_cols=False))
+        frames = [
+            pd.Series(r, index=self._terms_of(fit)) for r, fit in zip(rows, self._fits, strict=True)
+        ]
+        return pd.DataFrame(
+            frames, index=pd.Index(self._header.keys, name="series", tupleize_cols=False)
+        )
 
     def _terms_of(self, fit: LinearFit) -> list[str]:
         return term_names(fit, self._column_names(), self._input_names or (), ["y"])
@@ -162,7 +177,11 @@ class AR(Autoregression):
         """The largest lag; one per series for a panel fitted one by one."""
         self._fitted()
         orders = [fit.order for fit in self._fits]
-        return orders[0] if len(orders) == 1 else pd.Series(orders, index=pd.Index(self._header.keys, name="series"))
+        return (
+            orders[0]
+            if len(orders) == 1
+            else pd.Series(orders, index=pd.Index(self._header.keys, name="series"))
+        )
 
     @property
     def lags_(self) -> list[int]:
@@ -185,7 +204,11 @@ class AR(Autoregression):
         """Variance of the innovations, in model units squared."""
         self._fitted()
         values = [float(fit.sigma[0, 0]) for fit in self._fits]
-        return values[0] if len(values) == 1 else pd.Series(values, index=pd.Index(self._header.keys, name="series"))
+        return (
+            values[0]
+            if len(values) == 1
+            else pd.Series(values, index=pd.Index(self._header.keys, name="series"))
+        )
 
     def impulse_response(self, horizon: int = 20) -> pd.Series:
         """The response of y_{t+h} to a unit shock at t: psi_0 = 1, psi_h = sum_i phi_i psi_{h-i}."""
@@ -208,4 +231,6 @@ class AR(Autoregression):
             ("BIC", f"{self.bic_:.3f}"), ("innovation sd", f"{np.sqrt(fit.sigma[0, 0]):.4g}"),
             ("scale", repr(self.scale)), ("stationary", "yes" if self.is_stationary_ else "no"),
         ]  # fmt: skip
-        return summary_text(title, facts, {"": (self.coef_, self.standard_errors_)}, self.roots_, self.ljung_box())
+        return summary_text(
+            title, facts, {"": (self.coef_, self.standard_errors_)}, self.roots_, self.ljung_box()
+        )

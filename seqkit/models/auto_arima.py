@@ -196,10 +196,12 @@ class AutoARIMA(LocalForecaster):
         period = period if n >= 2 * period + 2 else 1
         third = n // 3
         limits = choice.Limits(
-            p=min(self.max_p, third), q=min(self.max_q, third),
+            p=min(self.max_p, third),
+            q=min(self.max_q, third),
             P=min(self.max_P, third // period) if period > 1 else 0,
             Q=min(self.max_Q, third // period) if period > 1 else 0,
-            d=self.max_d, D=self.max_D,
+            d=self.max_d,
+            D=self.max_D,
         )
         filled = choice.fill(z, period)
         d, D = choice.choose_differences(filled, period, limits)
@@ -207,16 +209,16 @@ class AutoARIMA(LocalForecaster):
         search.stepwise() if self.stepwise else search.everything()
         ranked = search.ranked()
         flat = arima.is_flat(search.w)
-        finals = [
-            fit if flat else arima.maximise(z, fit) for fit in ranked[: choice.FINALISTS]
-        ]
+        finals = [fit if flat else arima.maximise(z, fit) for fit in ranked[: choice.FINALISTS]]
         good = [f for f in finals if least_root(f.order, f.x) > arima.NEAR_UNIT]
         if good:
             return min(good, key=lambda fit: fit.criterion(self.ic))
         if len(ranked) > 1:
             warnings.warn(
                 "AutoARIMA found no order away from the unit circle; the best of the rest is used. "
-                "Pass order=, or transform the series", ConvergenceWarning, stacklevel=5,
+                "Pass order=, or transform the series",
+                ConvergenceWarning,
+                stacklevel=5,
             )
         return min(finals, key=lambda fit: fit.criterion(self.ic))
 
@@ -262,10 +264,24 @@ def _parts(state: ARIMAState, length: int, start: int) -> tuple[space.System, Ar
 def _state(fit: Fit, values: Array, spread: float) -> ARIMAState:
     o = fit.order
     state = ARIMAState(
-        p=o.p, d=o.d, q=o.q, P=o.P, D=o.D, Q=o.Q, m=o.m, constant=o.constant, coefficients=fit.x,
-        sigma2=fit.sigma2, spread=spread, log_likelihood=fit.log_likelihood,
-        aic=fit.criterion("aic"), aicc=fit.criterion("aicc"), bic=fit.criterion("bic"),
-        rows=len(values), mean=np.zeros(0), cov=np.zeros((0, 0)),
+        p=o.p,
+        d=o.d,
+        q=o.q,
+        P=o.P,
+        D=o.D,
+        Q=o.Q,
+        m=o.m,
+        constant=o.constant,
+        coefficients=fit.x,
+        sigma2=fit.sigma2,
+        spread=spread,
+        log_likelihood=fit.log_likelihood,
+        aic=fit.criterion("aic"),
+        aicc=fit.criterion("aicc"),
+        bic=fit.criterion("bic"),
+        rows=len(values),
+        mean=np.zeros(0),
+        cov=np.zeros((0, 0)),
     )
     system, trend = _parts(state, len(values), 0)
     z = values - trend

@@ -34,7 +34,9 @@ def resolve_season(season: int | None, clock: Calendar) -> int:
     if season is None:
         return clock.season
     if isinstance(season, bool) or not isinstance(season, (int, np.integer)) or season < 1:
-        raise ValueError(f"season must be a positive number of steps or None (from the calendar), got {season!r}")
+        raise ValueError(
+            f"season must be a positive number of steps or None (from the calendar), got {season!r}"
+        )
     return int(season)
 
 
@@ -62,13 +64,25 @@ class Walk(State):
         with np.errstate(invalid="ignore", divide="ignore"):
             steps = (y - previous - slope * gap) / np.sqrt(gap)
         scale = spread(steps, y, parameters=int(drift))
-        return cls(float(y[rows[-1]]), len(y) - 1 - int(rows[-1]), scale, float(slope), int(rows[-1] - rows[0]))
+        return cls(
+            float(y[rows[-1]]),
+            len(y) - 1 - int(rows[-1]),
+            scale,
+            float(slope),
+            int(rows[-1] - rows[0]),
+        )
 
     def advance(self, y_new: Array) -> Walk:
         rows = np.flatnonzero(~np.isnan(y_new))
         if not len(rows):
             return Walk(self.level, self.age + len(y_new), self.scale, self.slope, self.span)
-        return Walk(float(y_new[rows[-1]]), len(y_new) - 1 - int(rows[-1]), self.scale, self.slope, self.span)
+        return Walk(
+            float(y_new[rows[-1]]),
+            len(y_new) - 1 - int(rows[-1]),
+            self.scale,
+            self.slope,
+            self.span,
+        )
 
     def ahead(self, horizon: int) -> JointNormal:
         """Mean level + slope k and var scale^2 (k + k^2 / span) at k steps after the last observed value."""
@@ -177,7 +191,9 @@ class SeasonalNaive(LocalForecaster):
         if len(y) <= m or _observed(y) < 2:
             raise self._too_short(min(len(y), _observed(y)), m + 1)
         steps = _seasons(y[:, 0], m)
-        previous, gap = (np.stack(p, 1) for p in zip(*(last_seen(column) for column in steps.T), strict=True))
+        previous, gap = (
+            np.stack(p, 1) for p in zip(*(last_seen(column) for column in steps.T), strict=True)
+        )
         with np.errstate(invalid="ignore", divide="ignore"):
             errors = ((steps - previous) / np.sqrt(gap)).ravel()
         scale = spread(errors, y)
@@ -208,7 +224,9 @@ class SeasonalNaive(LocalForecaster):
         m = len(state.values)
         steps = _seasons(y[:, 0], m)
         pad = steps.size - len(y)
-        previous, gap = (np.stack(p, 1).ravel()[pad:] for p in zip(*map(last_seen, steps.T), strict=True))
+        previous, gap = (
+            np.stack(p, 1).ravel()[pad:] for p in zip(*map(last_seen, steps.T), strict=True)
+        )
         scale = np.where(gap > 0, state.scale * np.sqrt(np.maximum(gap, 1)), np.nan)
         return Normal(previous[:, None], scale[:, None])
 
@@ -221,7 +239,12 @@ def _seasons(y: Array, season: int) -> Array:
 
 class Naive2State(State):
     def __init__(self, walk: Walk, indices: Array, multiplicative: bool, phase: int):
-        self.walk, self.indices, self.multiplicative, self.phase = walk, indices, multiplicative, phase
+        self.walk, self.indices, self.multiplicative, self.phase = (
+            walk,
+            indices,
+            multiplicative,
+            phase,
+        )
 
 
 @dataclasses.dataclass(eq=False, repr=False)
@@ -260,7 +283,9 @@ class Naive2(LocalForecaster):
     @staticmethod
     def _restore(state: Naive2State, adjusted: Normal, start: int) -> Normal:
         season = season_of(state.indices, len(adjusted.mean), start=start)[:, None]
-        return adjusted.affine(0.0, season) if state.multiplicative else adjusted.affine(season, 1.0)
+        return (
+            adjusted.affine(0.0, season) if state.multiplicative else adjusted.affine(season, 1.0)
+        )
 
     def _advance(self, state: Naive2State, y_new: Array) -> Naive2State:
         walk = state.walk.advance(self._adjust(state, y_new))
@@ -271,5 +296,7 @@ class Naive2(LocalForecaster):
         return self._restore(state, state.walk.ahead(horizon), state.phase)
 
     def _replay(self, state: Naive2State, y: Array) -> Normal:
-        start = Naive2State(state.walk, state.indices, state.multiplicative, 0)  # y begins where the fit began
+        start = Naive2State(
+            state.walk, state.indices, state.multiplicative, 0
+        )  # y begins where the fit began
         return self._restore(start, state.walk.replay(self._adjust(start, y)), 0)

@@ -95,10 +95,14 @@ class Conformal(Forecaster):
         errors = []
         for origin in range(origins):
             target = recent.window(origin, origin + horizon)
-            forecast = walker.predict(horizon, covariates=_cut(inputs, origin, origin + horizon)).distribution
+            forecast = walker.predict(
+                horizon, covariates=_cut(inputs, origin, origin + horizon)
+            ).distribution
             actual = np.stack([target.array(i) for i in range(len(target))])
             errors.append((actual - forecast.median) / forecast.scale)
-            walker.update(recent.window(origin, origin + 1), covariates=_cut(inputs, origin, origin + 1))
+            walker.update(
+                recent.window(origin, origin + 1), covariates=_cut(inputs, origin, origin + 1)
+            )
         seen = np.stack(errors)
         middle = np.nanmedian(seen, axis=0)  # a missing actual tells nothing: it sits in the middle
         return np.where(np.isnan(seen), np.nan_to_num(middle), seen)
@@ -112,12 +116,15 @@ class Conformal(Forecaster):
             self._recent_inputs = self._recent_inputs.append(inputs)
         if passed:
             self._calibrated.update(
-                self._recent.window(None, int(passed)), covariates=_cut(self._recent_inputs, None, int(passed))
+                self._recent.window(None, int(passed)),
+                covariates=_cut(self._recent_inputs, None, int(passed)),
             )
             self._recent = self._recent.window(int(passed), None)
             self._recent_inputs = _cut(self._recent_inputs, int(passed), None)
 
-    def _predictive(self, data: Sequences, positions: Array, covariates: Array | None) -> Distribution:
+    def _predictive(
+        self, data: Sequences, positions: Array, covariates: Array | None
+    ) -> Distribution:
         inputs = None if covariates is None else data.with_values(covariates)
         return self.fitted_.one_step(data, covariates=inputs)
 

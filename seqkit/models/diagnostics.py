@@ -26,7 +26,9 @@ def ljung_box(residuals: Array, lags: int = 10, *, fitted: int = 0) -> pd.DataFr
         raise ValueError(f"lags must be between 1 and {n - 1}, got {lags}")
     centred = residuals - residuals.mean()
     total = centred @ centred
-    r = np.array([centred[j:] @ centred[:-j] / total if total > 0 else 0.0 for j in range(1, lags + 1)])
+    r = np.array(
+        [centred[j:] @ centred[:-j] / total if total > 0 else 0.0 for j in range(1, lags + 1)]
+    )
     h = np.arange(1, lags + 1)
     statistic = n * (n + 2) * np.cumsum(r**2 / (n - h))
     freedom = h - fitted
@@ -46,14 +48,22 @@ def coefficient_table(coef: pd.Series, errors: pd.Series) -> pd.DataFrame:
     return table
 
 
+def _short(value: float) -> str:
+    return f"{value:.4f}" if abs(value) >= 1e-3 or value == 0 else f"{value:.3e}"
+
+
 def summary_text(
-    title: str, facts: list[tuple[str, str]], equations: dict[str, tuple[pd.Series, pd.Series]], roots: Array, box: Any
+    title: str,
+    facts: list[tuple[str, str]],
+    equations: dict[str, tuple[pd.Series, pd.Series]],
+    roots: Array,
+    box: Any,
 ) -> str:
     """The printed summary: facts in two columns, one table per equation, roots, Ljung-Box."""
     blocks = []
     for name, (coef, errors) in equations.items():
         table = coefficient_table(coef, errors)
-        text = table.to_string(float_format=lambda v: f"{v:.4f}" if abs(v) >= 1e-4 or v == 0 else f"{v:.3e}")
+        text = table.to_string(formatters={"P>|z|": "{:.3f}".format}, float_format=_short)
         blocks.append((f"equation {name}\n" if name else "") + text)
     width = max(len(line) for block in blocks for line in block.splitlines())
     width = max(width, 64)

@@ -169,7 +169,9 @@ class ETS(LocalForecaster):
         """The forms the options leave open for these data."""
         for name, table in (("error", _ERROR), ("trend", _TREND), ("seasonal", _SEASONAL)):
             if getattr(self, name) not in table:
-                raise ValueError(f"{name} must be one of {list(table)}, got {getattr(self, name)!r}")
+                raise ValueError(
+                    f"{name} must be one of {list(table)}, got {getattr(self, name)!r}"
+                )
         if self.ic not in _CRITERIA:
             raise ValueError(f"ic must be one of {list(_CRITERIA)}, got {self.ic!r}")
         seen = values[~np.isnan(values)]
@@ -180,7 +182,9 @@ class ETS(LocalForecaster):
                 'use "add" or "auto" for error and seasonal'
             )
         if period == 1 and self.seasonal in ("add", "mul"):
-            raise ValueError(f"seasonal={self.seasonal!r} needs a season of 2 or more; pass season=")
+            raise ValueError(
+                f"seasonal={self.seasonal!r} needs a season of 2 or more; pass season="
+            )
         forms = []
         for e, t, s in product(_ERROR[self.error], _TREND[self.trend], _SEASONAL[self.seasonal]):
             form = Form(e, t, s)
@@ -233,8 +237,20 @@ def _recentring(paths: Array, point: Array) -> Array:
 def _state(fit: Fit, end: Smoothed) -> ETSState:
     c = fit.coefficients
     return ETSState(
-        form=fit.form.name, alpha=c.alpha, beta=c.beta, gamma=c.gamma, phi=c.phi, sigma=fit.sigma,
-        initial_level=fit.level, initial_slope=fit.slope, initial_season=fit.season,
-        level=end.level, slope=end.slope, season=end.season, log_likelihood=fit.log_likelihood,
-        aic=fit.criterion("aic"), aicc=fit.criterion("aicc"), bic=fit.criterion("bic"),
+        form=fit.form.name,
+        alpha=c.alpha,
+        beta=c.beta,
+        gamma=c.gamma,
+        phi=c.phi,
+        sigma=fit.sigma,
+        initial_level=fit.level,
+        initial_slope=fit.slope,
+        initial_season=fit.season,
+        level=end.level,
+        slope=end.slope,
+        season=end.season,
+        log_likelihood=fit.log_likelihood,
+        aic=fit.criterion("aic"),
+        aicc=fit.criterion("aicc"),
+        bic=fit.criterion("bic"),
     )

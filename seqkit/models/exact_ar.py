@@ -57,7 +57,9 @@ def absorb(beta: Array, phi: Array, columns: Callable[[Array], Array]) -> Array:
 def overlaps(a: Array, b: Array, order: int) -> Array:
     """D_ij = sum_t a_{t+i} b_{t+j} over the T - i - j terms, (order + 1, order + 1)."""
     n = len(a)
-    return np.array([[a[i : n - j] @ b[j : n - i] for j in range(order + 1)] for i in range(order + 1)])
+    return np.array(
+        [[a[i : n - j] @ b[j : n - i] for j in range(order + 1)] for i in range(order + 1)]
+    )
 
 
 def log_det(kappa: Array) -> float:
@@ -72,7 +74,9 @@ def log_likelihood(deviation: Array, phi: Array, variance: float) -> float:
     u = np.concatenate([[1.0], -phi])
     quadratic = u @ overlaps(deviation, deviation, len(phi)) @ u
     n = len(deviation)
-    return float(-0.5 * (n * (LOG_2PI + np.log(variance)) + log_det(to_partial(phi)) + quadratic / variance))
+    return float(
+        -0.5 * (n * (LOG_2PI + np.log(variance)) + log_det(to_partial(phi)) + quadratic / variance)
+    )
 
 
 def _filtered(deviation: Array, phi: Array, variance: float) -> float:
@@ -86,7 +90,9 @@ def _filtered(deviation: Array, phi: Array, variance: float) -> float:
     if cov is None:
         return -np.inf
     zero = np.zeros((len(deviation), 1))
-    density = companion_filter(deviation[:, None].copy(), zero, stacked, sigma, np.zeros(len(phi)), cov)[2]
+    density = companion_filter(
+        deviation[:, None].copy(), zero, stacked, sigma, np.zeros(len(phi)), cov
+    )[2]
     return float(density.sum())
 
 
@@ -147,7 +153,9 @@ def _maximise_filtered(y: Array, columns: Array, theta: Array) -> tuple[Array, A
         value = -log_likelihood(y - columns @ mean, phi, variance)
         return value if np.isfinite(value) else 1e300
 
-    found = minimize(loss, np.concatenate([theta, beta * size, [0.0]]), method="BFGS", options={"gtol": 1e-4})
+    found = minimize(
+        loss, np.concatenate([theta, beta * size, [0.0]]), method="BFGS", options={"gtol": 1e-4}
+    )
     _report(found)
     phi, mean, variance = unpack(found.x)
     return phi, mean[:, None], variance, -float(found.fun)

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import dataclasses
 from abc import abstractmethod
-from collections.abc import Hashable, Sequence
+from collections.abc import Sequence
 from typing import Any, Literal, Self
 
 import numpy as np
@@ -20,66 +20,23 @@ from seqkit.data.scaling import Identity
 from seqkit.data.sequences import Array, Sequences
 from seqkit.distributions import Distribution, Empirical, JointNormal, Normal, stack
 from seqkit.kernels import autoregression as kernel
-from seqkit.persistence import Record
+
+from .linear_fit import (
+    LinearFit,
+    Memory,
+    carry,
+    finish,
+    information,
+    mean_of,
+    responses,
+    root,
+    split,
+    trim,
+)  # fmt: skip
 
 Order = int | Sequence[int] | Literal["aic", "bic", "hqic"]
 CRITERIA = ("aic", "bic", "hqic")
 TRENDS = {"n": (), "c": ("const",), "t": ("trend",), "ct": ("const", "trend")}
-
-
-class LinearFit(Record):
-    """One fitted equation system. `coef` and `errors` are (k, regressors): fixed terms, inputs, then lags by channel."""
-
-    coef: Array
-    errors: Array  # standard errors
-    lags: Array
-    sigma: Array  # (k, k) innovation covariance used for forecasts
-    log_likelihood: float
-    rows: int  # observations that entered the likelihood
-    fixed: int  # number of regressors that are not lags
-    criteria: dict[int, float] | None  # criterion of every order tried
-
-    @property
-    def channels(self) -> int:
-        return len(self.sigma)
-
-    @property
-    def beta(self) -> Array:
-        return self.coef[:, : self.fixed]
-
-    @property
-    def order(self) -> int:
-        return int(self.lags[-1]) if len(self.lags) else 0
-
-    @property
-    def phi(self) -> Array:
-        """(p, k, k), zero at the lags left out."""
-        k = self.channels
-        phi = np.zeros((self.order, k, k))
-        if len(self.lags):
-            phi[self.lags - 1] = self.coef[:, self.fixed :].reshape(k, len(self.lags), k).transpose(1, 0, 2)
-        return phi
-
-    @property
-    def parameters(self) -> int:
-        """Coefficients and the free elements of the innovation covariance."""
-        return self.coef.size + self.channels * (self.channels + 1) // 2
-
-    def criterion(self, name: str) -> float:
-        return information(name, self.log_likelihood, self.parameters, self.rows)
-
-
-def information(name: str, log_likelihood: Any, parameters: Any, rows: int) -> Any:
-    """-2 log L + c k: c is 2 (Akaike 1974), log n (Schwarz 1978) or 2 log log n (Hannan & Quinn 1979)."""
-    weight = {"aic": 2.0, "bic": np.log(rows), "hqic": 2 * np.log(np.log(rows))}[name]
-    return -2 * log_likelihood + weight * parameters
-
-
-class Memory(Record):
-    """The end of one series: its last p rows (mean and, where some are missing, covariance) and the next t."""
-
-    def __init__(self, mean: Array, cov: Array | None, clock: int):
-        self.mean, self.cov, self.clock = mean, cov, clock
 
 
 @dataclasses.dataclass(eq=False, repr=False)
@@ -112,15 +69,17 @@ class Autoregression(Forecaster):
     def _fit(self, data: Sequences, covariates: Array | None) -> None:
         self._check()
         groups = [list(range(len(data)))] if self.pooled else [[i] for i in range(len(data))]
-        parts = _split(covariates, data)
+        parts = split(covariates, data)
         fits = []
         for members in groups:
             try:
                 ys, fixed = [], []
                 for i in members:
-                    y, lead = _trim(data.array(i))
+                    y, lead = trim(data.array(i))
                     columns = self._columns(lead + np.arange(len(y)))
-                    fixed.append(columns if parts[i] is None else np.hstack([columns, parts[i][lead:]]))
+                    fixed.append(
+                        columns if parts[i] is None else np.hstack([columns, parts[i][lead:]])
+                    )
                     ys.append(y)
                 fits.append(self._fit_group(ys, fixed))
             except ValueError as error:
@@ -133,16 +92,24 @@ class Autoregression(Forecaster):
 
     def _check(self) -> None:
         if isinstance(self.order, str) and self.order not in CRITERIA:
-            raise ValueError(f"order must be an int, a list of lags or one of {', '.join(CRITERIA)}; got {self.order!r}")
+            raise ValueError(
+                f"order must be an int, a list of lags or one of {', '.join(CRITERIA)}; got {self.order!r}"
+            )
         if self.trend not in TRENDS:
             raise ValueError(f"trend must be one of {', '.join(TRENDS)}; got {self.trend!r}")
-        if self.season is not None and (not isinstance(self.season, (int, np.integer)) or self.season < 2):
-            raise ValueError(f"season must be an integer of at least 2 (dummies per season) or None, got {self.season!r}")
+        if self.season is not None and (
+            not isinstance(self.season, (int, np.integer)) or self.season < 2
+        ):
+            raise ValueError(
+                f"season must be an integer of at least 2 (dummies per season) or None, got {self.season!r}"
+            )
         if self.ridge < 0:
             raise ValueError(f"ridge must not be negative, got {self.ridge}")
         for name, known in (("panel", ("each", "global")), ("intervals", ("normal", "bootstrap"))):
             if getattr(self, name) not in known:
-                raise ValueError(f"{name} must be one of {', '.join(known)}; got {getattr(self, name)!r}")
+                raise ValueError(
+                    f"{name} must be one of {', '.join(known)}; got {getattr(self, name)!r}"
+                )
 
     def _lags(self, rows: int, fixed: int, channels: int) -> tuple[Array, bool]:
         """The lags asked for, or all candidates and True where a criterion is to choose."""
@@ -156,7 +123,11 @@ class Autoregression(Forecaster):
             if self.order < 0:
                 raise ValueError(f"order must not be negative, got {self.order}")
             return np.arange(1, self.order + 1), False
-        lags = np.unique(np.asarray(self.order, dtype=int)) if np.ndim(self.order) == 1 else np.zeros(1, int)
+        lags = (
+            np.unique(np.asarray(self.order, dtype=int))
+            if np.ndim(self.order) == 1
+            else np.zeros(1, int)
+        )
         if len(lags) == 0 or lags[0] < 1:
             raise ValueError(f"order as a list must hold positive lags, got {self.order!r}")
         return lags, False
@@ -184,7 +155,7 @@ class Autoregression(Forecaster):
 
     def _least_squares(self, ys: list[Array], fixed: list[Array]) -> LinearFit:
         k, q = ys[0].shape[1], fixed[0].shape[1]
-        shift = _mean(ys) if "const" in TRENDS[self.trend] else np.zeros(k)
+        shift = mean_of(ys) if "const" in TRENDS[self.trend] else np.zeros(k)
         lags, choose = self._lags(max(map(len, ys)), q, k)
         start = int(lags[-1]) if len(lags) else 0
         designs = [kernel.Design(y, d, lags, start) for y, d in zip(ys, fixed, strict=True)]
@@ -207,7 +178,9 @@ class Autoregression(Forecaster):
         if self.ridge:
             penalty = np.full(factor.regressors, float(self.ridge))
             penalty[: self._columns(np.arange(1)).shape[1]] = 0.0
-        fit = _finish(kernel.solve(factor, penalty), factor, lags, q, shift, "const" in TRENDS[self.trend])
+        fit = finish(
+            kernel.solve(factor, penalty), factor, lags, q, shift, "const" in TRENDS[self.trend]
+        )
         fit.sigma = self._forecast_sigma(fit.sigma * factor.rows, factor)
         fit.errors = np.sqrt(np.outer(np.diag(self._error_sigma(fit.sigma, factor)), fit.errors))
         fit.criteria = criteria
@@ -225,7 +198,9 @@ class Autoregression(Forecaster):
         log_det = np.log(np.maximum(size, np.finfo(float).tiny))
         likelihood = -0.5 * factor.rows * (k * (1 + np.log(2 * np.pi)) + log_det)
         parameters = k * (q + k * np.arange(len(cov)))
-        return dict(enumerate(information(str(self.order), likelihood, parameters, factor.rows).tolist()))
+        return dict(
+            enumerate(information(str(self.order), likelihood, parameters, factor.rows).tolist())
+        )
 
     @staticmethod
     @abstractmethod
@@ -255,7 +230,11 @@ class Autoregression(Forecaster):
         complete = ~np.isnan(y).any(1)
         runs = np.convolve(complete, np.ones(p), "valid") == p if len(y) >= p else np.zeros(0, bool)
         begin = int(np.flatnonzero(runs)[-1]) + p if runs.any() else 0
-        start = Memory(y[begin - p : begin][::-1].ravel(), None, begin) if runs.any() else self._prior(fit, y)
+        start = (
+            Memory(y[begin - p : begin][::-1].ravel(), None, begin)
+            if runs.any()
+            else self._prior(fit, y)
+        )
         return self._run(fit, start, y[begin:], None if inputs is None else inputs[begin:])[2]
 
     @staticmethod
@@ -264,14 +243,16 @@ class Autoregression(Forecaster):
         from seqkit.kernels.companion import stationary_covariance
 
         p, k = fit.order, fit.channels
-        mean = np.nan_to_num(_mean([y]))
+        mean = np.nan_to_num(mean_of([y]))
         cov = stationary_covariance(fit.phi, fit.sigma)
         if cov is None:
             size = np.nan_to_num(np.nanvar(y, axis=0)) if np.isfinite(y).any() else np.zeros(k)
             cov = np.diag(np.tile(100 * (size + np.diag(fit.sigma)), p))
         return Memory(np.tile(mean, p), cov, 0)
 
-    def _run(self, fit: LinearFit, start: Memory, y: Array, inputs: Array | None) -> tuple[Normal, Array, Memory]:
+    def _run(
+        self, fit: LinearFit, start: Memory, y: Array, inputs: Array | None
+    ) -> tuple[Normal, Array, Memory]:
         """Predictive normals and log densities of `y` from `start` on, and the state after it."""
         from seqkit.kernels.companion import companion_filter
 
@@ -285,24 +266,33 @@ class Autoregression(Forecaster):
         return Normal(mean, np.sqrt(variance)), density, memory
 
     def _observe(self, data: Sequences, covariates: Array | None) -> None:
-        parts = _split(covariates, data)
+        parts = split(covariates, data)
         memory = []
         for i, before in enumerate(self._memory):
             y, p, k = data.array(i), self._model(i).order, len(data.columns)
             if before.cov is None and not np.isnan(y).any():
                 rows = np.concatenate([before.mean.reshape(p, k)[::-1], y])
-                memory.append(Memory(rows[len(rows) - p :][::-1].ravel(), None, before.clock + len(y)))
+                memory.append(
+                    Memory(rows[len(rows) - p :][::-1].ravel(), None, before.clock + len(y))
+                )
             else:
                 memory.append(self._run(self._model(i), before, y, parts[i])[2])
         self._memory = memory
 
     def _predictive(self, data: Sequences, positions: Array, covariates: Array | None) -> Normal:
-        parts = _split(covariates, data)
+        parts = split(covariates, data)
         steps = [
-            self._replay(self._model(int(position)), data.array(i), self._clock(int(position), data.calendars[i]), parts[i])
+            self._replay(
+                self._model(int(position)),
+                data.array(i),
+                self._clock(int(position), data.calendars[i]),
+                parts[i],
+            )
             for i, position in enumerate(positions)
         ]
-        return Normal(np.concatenate([s.mean for s in steps]), np.concatenate([s.scale for s in steps]))
+        return Normal(
+            np.concatenate([s.mean for s in steps]), np.concatenate([s.scale for s in steps])
+        )
 
     def _clock(self, position: int, calendar: Calendar) -> int:
         """The row number, counted from the start of the fit, at which `calendar` begins."""
@@ -311,7 +301,7 @@ class Autoregression(Forecaster):
 
     def _replay(self, fit: LinearFit, y: Array, clock: int, inputs: Array | None) -> Normal:
         """One-step predictive normals, NaN for the first p rows after the first complete one."""
-        y, lead = _trim(y)
+        y, lead = trim(y)
         clock, inputs = clock + lead, None if inputs is None else inputs[lead:]
         if np.isnan(y).any():
             start = self._prior(fit, y)
@@ -331,17 +321,24 @@ class Autoregression(Forecaster):
 
     def _forecast(self, horizon: int, covariates: Array | None) -> Distribution:
         if self.intervals == "bootstrap":
-            return stack([self._bootstrap(i, horizon, self._ahead(i, horizon, covariates)) for i in range(len(self._memory))])
+            return stack(
+                [
+                    self._bootstrap(i, horizon, self._ahead(i, horizon, covariates))
+                    for i in range(len(self._memory))
+                ]
+            )
         cache: dict[int, tuple[Array, Array]] = {}
         parts = []
         for i, memory in enumerate(self._memory):
             fit = self._model(i)
             if id(fit) not in cache:
-                cache[id(fit)] = _responses(fit, horizon)
+                cache[id(fit)] = responses(fit, horizon)
             psi, factor = cache[id(fit)]
             if memory.cov is not None:
-                factor = np.hstack([factor, _carry(fit, psi, horizon) @ _root(memory.cov)])
-            parts.append(JointNormal(self._path(i, horizon, self._ahead(i, horizon, covariates)), factor))
+                factor = np.hstack([factor, carry(fit, psi, horizon) @ root(memory.cov)])
+            parts.append(
+                JointNormal(self._path(i, horizon, self._ahead(i, horizon, covariates)), factor)
+            )
         return stack(parts)
 
     def _ahead(self, i: int, horizon: int, covariates: Array | None) -> Array:
@@ -359,7 +356,9 @@ class Autoregression(Forecaster):
         shocks = np.broadcast_to(offset, (*batch, horizon, k)) if noise is None else offset + noise
         weights = fit.phi[::-1].transpose(0, 2, 1).reshape(p * k, k)
         for h in range(horizon):
-            rows[..., p + h, :] = shocks[..., h, :] + rows[..., h : p + h, :].reshape(*batch, p * k) @ weights
+            rows[..., p + h, :] = (
+                shocks[..., h, :] + rows[..., h : p + h, :].reshape(*batch, p * k) @ weights
+            )
         return rows[..., p:, :]
 
     def _bootstrap(self, i: int, horizon: int, offset: Array) -> Empirical:
@@ -376,13 +375,15 @@ class Autoregression(Forecaster):
     def _residuals(self, i: int) -> Array:
         """One-step errors of the fit of series i, (T, k), NaN where there is none."""
         y = self._data.array(i)
-        inputs = _split(self._covariates, self._data)[i]
+        inputs = split(self._covariates, self._data)[i]
         return y - self._replay(self._model(i), y, 0, inputs).mean
 
     def _only(self, what: str) -> LinearFit:
         self._fitted()
         if len(self._fits) > 1:
-            raise ValueError(f"{what} is per model, and {len(self._fits)} series were fitted each on its own; fit one series")
+            raise ValueError(
+                f"{what} is per model, and {len(self._fits)} series were fitted each on its own; fit one series"
+            )
         return self._fits[0]
 
     @property
@@ -404,7 +405,9 @@ class Autoregression(Forecaster):
         if data is None:
             return 0.0
         unit = Normal(np.zeros(data.values.shape), 1.0)
-        back = self._scaling.restore_replay(unit, data).log_prob(data.values) - unit.log_prob(self._data.values)
+        back = self._scaling.restore_replay(unit, data).log_prob(data.values) - unit.log_prob(
+            self._data.values
+        )
         counted = ~np.isnan(np.concatenate([self._residuals(i) for i in range(len(data))]))
         return float(back[counted].sum())
 
@@ -444,93 +447,11 @@ class Autoregression(Forecaster):
         companion[k:, : (p - 1) * k] = np.eye(max((p - 1) * k, 0))
         values = np.linalg.eigvals(companion)
         values = values[np.abs(values) > 1e-12]
-        return np.sort_complex(1 / values)[np.argsort(np.abs(np.sort_complex(1 / values)), kind="stable")]
+        return np.sort_complex(1 / values)[
+            np.argsort(np.abs(np.sort_complex(1 / values)), kind="stable")
+        ]
 
     @property
     def is_stationary_(self) -> bool:
         """Whether shocks die out."""
         return bool(np.all(np.abs(self.roots_) > 1))
-
-
-def _finish(
-    solution: kernel.LeastSquares, factor: kernel.Factor, lags: Array, fixed: int, shift: Array, constant: bool
-) -> LinearFit:
-    """Back from shifted units; `errors` holds the diagonal of (X'X)^-1 until the caller scales it."""
-    fit = LinearFit()
-    k = len(shift)
-    coef, inverse = solution.coef.copy(), solution.inverse
-    if constant:
-        tiled = np.tile(shift, len(lags))
-        coef[:, 0] += shift - coef[:, fixed:] @ tiled
-        to_raw = np.eye(coef.shape[1])
-        to_raw[0, fixed:] = -tiled
-        inverse = to_raw @ inverse @ to_raw.T
-    fit.coef, fit.errors, fit.lags, fit.fixed = coef, np.diag(inverse), lags, fixed
-    fit.sigma, fit.rows = solution.rss / factor.rows, factor.rows
-    sign, log_det = np.linalg.slogdet(fit.sigma)
-    if sign <= 0 or not np.isfinite(log_det):  # a perfect fit: keep a density, a very narrow one
-        fit.sigma = fit.sigma + np.eye(k) * max(1e-16 * float(np.max(shift**2, initial=0.0)), 1e-300)
-        log_det = np.linalg.slogdet(fit.sigma)[1]
-    fit.log_likelihood = float(-0.5 * factor.rows * (k * (1 + np.log(2 * np.pi)) + log_det))
-    return fit
-
-
-def _mean(ys: list[Array]) -> Array:
-    """Mean of all observed values, per channel."""
-    total = sum(y.sum(0) if y.shape[1] > 1 else y.ravel().sum(keepdims=True) for y in ys)
-    count: Any = sum(len(y) for y in ys)
-    if np.isnan(total).any():
-        total = sum(np.nansum(y, axis=0) for y in ys)
-        count = sum((~np.isnan(y)).sum(0) for y in ys)
-        return total / np.maximum(count, 1)
-    return total / count
-
-
-def _trim(y: Array) -> tuple[Array, int]:
-    """`y` from its first complete row on, and how many rows were dropped."""
-    if not np.isnan(y[0]).any():
-        return y, 0
-    complete = ~np.isnan(y).any(1)
-    lead = int(np.argmax(complete)) if complete.any() else 0
-    return y[lead:], lead
-
-
-def _split(covariates: Array | None, data: Sequences) -> list[Any]:
-    if covariates is None:
-        return [None] * len(data)
-    return np.split(covariates, data.offsets[1:-1])
-
-
-def _responses(fit: LinearFit, horizon: int) -> tuple[Array, Array]:
-    """Impulse responses and the factor of the covariance of the next steps, (horizon k, horizon k)."""
-    k = fit.channels
-    psi = kernel.impulse_response(fit.phi, horizon)
-    weighted = psi @ _root(fit.sigma)
-    h = np.arange(horizon)
-    delay = h[:, None] - h
-    blocks = np.where((delay >= 0)[:, :, None, None], weighted[np.maximum(delay, 0)], 0.0)
-    return psi, blocks.transpose(0, 2, 1, 3).reshape(horizon * k, horizon * k)
-
-
-def _carry(fit: LinearFit, psi: Array, horizon: int) -> Array:
-    """How an error in the state reaches the next steps: (horizon k, p k), top rows of A, A^2, .., A^h."""
-    p, k = fit.order, fit.channels
-    top = np.hstack(list(fit.phi))
-    rows, power = [], np.eye(p * k)
-    companion = np.vstack([top, np.eye(p * k)[: (p - 1) * k]])
-    for _ in range(horizon):
-        power = companion @ power
-        rows.append(power[:k])
-    return np.vstack(rows)
-
-
-def _root(cov: Array) -> Array:
-    """A square root of a covariance that may be singular."""
-    if cov.shape == (1, 1):
-        return np.sqrt(cov)
-    values, vectors = np.linalg.eigh(cov)
-    return vectors * np.sqrt(np.maximum(values, 0.0))
-
-
-def term_names(fit: LinearFit, fixed: list[str], inputs: tuple[Hashable, ...], channels: list[str]) -> list[str]:
-    return [*fixed, *map(str, inputs), *(f"{name}.L{lag}" for lag in fit.lags for name in channels)]

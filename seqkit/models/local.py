@@ -29,7 +29,9 @@ class LocalForecaster(Forecaster):
             try:
                 states.append([self._learn(y, data.calendars[i]) for y in _channels(data.array(i))])
             except ValueError as error:
-                raise ValueError(f"{data.label(i)}: {error}" if not data.single else str(error)) from error
+                raise ValueError(
+                    f"{data.label(i)}: {error}" if not data.single else str(error)
+                ) from error
         self.states_ = states
 
     def _forecast(self, horizon: int, covariates: Array | None) -> Distribution:
@@ -39,11 +41,16 @@ class LocalForecaster(Forecaster):
     def _observe(self, data: Sequences, covariates: Array | None) -> None:
         self._refuse(covariates)
         self.states_ = [
-            [self._advance(s, y) if len(y) else s for s, y in zip(row, _channels(data.array(i)), strict=True)]
+            [
+                self._advance(s, y) if len(y) else s
+                for s, y in zip(row, _channels(data.array(i)), strict=True)
+            ]
             for i, row in enumerate(self.states_)
         ]
 
-    def _predictive(self, data: Sequences, positions: Array, covariates: Array | None) -> Distribution:
+    def _predictive(
+        self, data: Sequences, positions: Array, covariates: Array | None
+    ) -> Distribution:
         self._refuse(covariates)
         means, scales = [], []
         for i, position in enumerate(positions):
@@ -55,11 +62,15 @@ class LocalForecaster(Forecaster):
 
     def _refuse(self, covariates: Array | None) -> None:
         if covariates is not None:
-            raise ValueError(f"{type(self).__name__} does not use covariates; leave them out, or use AR")
+            raise ValueError(
+                f"{type(self).__name__} does not use covariates; leave them out, or use AR"
+            )
 
     @staticmethod
     def _too_short(length: int, needed: int) -> ValueError:
-        return ValueError(f"needs at least {needed} observed values, got {length}; give a longer series")
+        return ValueError(
+            f"needs at least {needed} observed values, got {length}; give a longer series"
+        )
 
     @abstractmethod
     def _learn(self, y: Array, clock: Calendar) -> Any:

@@ -92,8 +92,17 @@ class Theta(LocalForecaster):
         alpha, level = fit.coefficients.alpha, fit.level
         end = _smooth(second, alpha, level)
         # An error of the second line counts half in the average.
-        return ThetaState(intercept, slope, alpha, fit.sigma / 2.0, level, end.level, len(values),
-                          indices, multiplicative)
+        return ThetaState(
+            intercept,
+            slope,
+            alpha,
+            fit.sigma / 2.0,
+            level,
+            end.level,
+            len(values),
+            indices,
+            multiplicative,
+        )
 
     def _advance(self, state: ThetaState, y_new: Array) -> ThetaState:
         second, _, _ = _second_line(state, y_new[:, 0], state.rows)

@@ -11,7 +11,8 @@ from seqkit.data.sequences import Array
 from seqkit.kernels import autoregression as kernel
 
 from .diagnostics import summary_text
-from .linear import Autoregression, term_names
+from .linear import Autoregression
+from .linear_fit import term_names
 
 
 @dataclasses.dataclass(eq=False, repr=False)
@@ -70,7 +71,9 @@ class VAR(Autoregression):
     @property
     def sigma_(self) -> pd.DataFrame:
         """Covariance of the innovations, in model units."""
-        return pd.DataFrame(self._only("sigma_").sigma, index=self._channel_names(), columns=self._channel_names())
+        return pd.DataFrame(
+            self._only("sigma_").sigma, index=self._channel_names(), columns=self._channel_names()
+        )
 
     def impulse_response(self, horizon: int = 20, *, orthogonal: bool = False) -> pd.DataFrame:
         """The response of every channel at t + h to a unit shock in every channel at t.

@@ -17,7 +17,12 @@ if TYPE_CHECKING:
 
 
 def forecast(
-    result: Forecast, history: Any = None, *, level: Iterable[float] = (80, 95), ax: Axes | None = None, recent: int | None = None
+    result: Forecast,
+    history: Any = None,
+    *,
+    level: Iterable[float] = (80, 95),
+    ax: Axes | None = None,
+    recent: int | None = None,
 ) -> Any:
     """Draw mean and central intervals after the end of `history`.
 
@@ -33,7 +38,9 @@ def forecast(
     -------
     The Axes, or an array of them.
     """
-    pictures = [(key, channel) for key in result.keys for channel in range(len(result.columns))][:12]
+    pictures = [(key, channel) for key in result.keys for channel in range(len(result.columns))][
+        :12
+    ]
     data = _history(history)
     if len(pictures) == 1:
         axes = np.array([new_axes(ax, width=8, height=3.6)])
@@ -43,7 +50,11 @@ def forecast(
         part = result if result.single else result[key]
         past = None if data is None else _past(data, key, channel)
         _draw(one, part, channel, past, sorted(level), recent)
-        name = [str(n) for n in (None if result.single else key, result.columns[channel]) if n is not None]
+        name = [
+            str(n)
+            for n in (None if result.single else key, result.columns[channel])
+            if n is not None
+        ]
         one.set_title(" · ".join(name), loc="left", fontsize="medium")
     axes[0].legend(loc="upper left", frameon=False, fontsize="small", ncols=4)
     return axes[0] if len(pictures) == 1 else axes
@@ -68,7 +79,14 @@ def _times(index: pd.Index) -> Any:
     return index
 
 
-def _draw(ax: Axes, part: Forecast, channel: int, past: pd.Series | None, levels: list[float], recent: int | None) -> None:
+def _draw(
+    ax: Axes,
+    part: Forecast,
+    channel: int,
+    past: pd.Series | None,
+    levels: list[float],
+    recent: int | None,
+) -> None:
     times = _times(part._times[0])
     joined, mean = times, part.distribution.mean[0, :, channel]
     if past is not None and len(past):
@@ -80,7 +98,9 @@ def _draw(ax: Axes, part: Forecast, channel: int, past: pd.Series | None, levels
     for k, one in enumerate(reversed(levels)):
         tail = (1 - one / 100) / 2
         lo, hi = (part.distribution.quantile(q)[0, :, channel] for q in (tail, 1 - tail))
-        ax.fill_between(times, lo, hi, color=PALETTE[0], alpha=0.18 + 0.14 * k, lw=0, label=f"{one:g} %")
+        ax.fill_between(
+            times, lo, hi, color=PALETTE[0], alpha=0.18 + 0.14 * k, lw=0, label=f"{one:g} %"
+        )
     ax.plot(joined, mean, color=PALETTE[0], lw=1.6, label="mean")
     ax.margins(x=0.01)
     tidy(ax)

@@ -1,0 +1,162 @@
+"""A fitted system of linear equations in lags, and what follows from it: responses, covariances, criteria."""
+
+from __future__ import annotations
+
+from collections.abc import Hashable
+from typing import Any
+
+import numpy as np
+
+from seqkit.data.sequences import Array, Sequences
+from seqkit.kernels import autoregression as kernel
+from seqkit.persistence import Record
+
+
+class LinearFit(Record):
+    """One fitted equation system. `coef` and `errors` are (k, regressors): fixed terms, inputs, then lags by channel."""
+
+    coef: Array
+    errors: Array  # standard errors
+    lags: Array
+    sigma: Array  # (k, k) innovation covariance used for forecasts
+    log_likelihood: float
+    rows: int  # observations that entered the likelihood
+    fixed: int  # number of regressors that are not lags
+    criteria: dict[int, float] | None  # criterion of every order tried
+
+    @property
+    def channels(self) -> int:
+        return len(self.sigma)
+
+    @property
+    def beta(self) -> Array:
+        return self.coef[:, : self.fixed]
+
+    @property
+    def order(self) -> int:
+        return int(self.lags[-1]) if len(self.lags) else 0
+
+    @property
+    def phi(self) -> Array:
+        """(p, k, k), zero at the lags left out."""
+        k = self.channels
+        phi = np.zeros((self.order, k, k))
+        if len(self.lags):
+            phi[self.lags - 1] = (
+                self.coef[:, self.fixed :].reshape(k, len(self.lags), k).transpose(1, 0, 2)
+            )
+        return phi
+
+    @property
+    def parameters(self) -> int:
+        """Coefficients and the free elements of the innovation covariance."""
+        return self.coef.size + self.channels * (self.channels + 1) // 2
+
+    def criterion(self, name: str) -> float:
+        return information(name, self.log_likelihood, self.parameters, self.rows)
+
+
+def information(name: str, log_likelihood: Any, parameters: Any, rows: int) -> Any:
+    """-2 log L + c k: c is 2 (Akaike 1974), log n (Schwarz 1978) or 2 log log n (Hannan & Quinn 1979)."""
+    weight = {"aic": 2.0, "bic": np.log(rows), "hqic": 2 * np.log(np.log(rows))}[name]
+    return -2 * log_likelihood + weight * parameters
+
+
+class Memory(Record):
+    """The end of one series: its last p rows (mean and, where some are missing, covariance) and the next t."""
+
+    def __init__(self, mean: Array, cov: Array | None, clock: int):
+        self.mean, self.cov, self.clock = mean, cov, clock
+
+
+def finish(
+    solution: kernel.LeastSquares,
+    factor: kernel.Factor,
+    lags: Array,
+    fixed: int,
+    shift: Array,
+    constant: bool,
+) -> LinearFit:
+    """Back from shifted units; `errors` holds the diagonal of (X'X)^-1 until the caller scales it."""
+    fit = LinearFit()
+    k = len(shift)
+    coef, inverse = solution.coef.copy(), solution.inverse
+    if constant:
+        tiled = np.tile(shift, len(lags))
+        coef[:, 0] += shift - coef[:, fixed:] @ tiled
+        to_raw = np.eye(coef.shape[1])
+        to_raw[0, fixed:] = -tiled
+        inverse = to_raw @ inverse @ to_raw.T
+    fit.coef, fit.errors, fit.lags, fit.fixed = coef, np.diag(inverse), lags, fixed
+    fit.sigma, fit.rows = solution.rss / factor.rows, factor.rows
+    sign, log_det = np.linalg.slogdet(fit.sigma)
+    if sign <= 0 or not np.isfinite(log_det):  # a perfect fit: keep a density, a very narrow one
+        fit.sigma = fit.sigma + np.eye(k) * max(
+            1e-16 * float(np.max(shift**2, initial=0.0)), 1e-300
+        )
+        log_det = np.linalg.slogdet(fit.sigma)[1]
+    fit.log_likelihood = float(-0.5 * factor.rows * (k * (1 + np.log(2 * np.pi)) + log_det))
+    return fit
+
+
+def mean_of(ys: list[Array]) -> Array:
+    """Mean of all observed values, per channel."""
+    total = sum(y.sum(0) if y.shape[1] > 1 else y.ravel().sum(keepdims=True) for y in ys)
+    count: Any = sum(len(y) for y in ys)
+    if np.isnan(total).any():
+        total = sum(np.nansum(y, axis=0) for y in ys)
+        count = sum((~np.isnan(y)).sum(0) for y in ys)
+        return total / np.maximum(count, 1)
+    return total / count
+
+
+def trim(y: Array) -> tuple[Array, int]:
+    """`y` from its first complete row on, and how many rows were dropped."""
+    if not np.isnan(y[0]).any():
+        return y, 0
+    complete = ~np.isnan(y).any(1)
+    lead = int(np.argmax(complete)) if complete.any() else 0
+    return y[lead:], lead
+
+
+def split(covariates: Array | None, data: Sequences) -> list[Any]:
+    if covariates is None:
+        return [None] * len(data)
+    return np.split(covariates, data.offsets[1:-1])
+
+
+def responses(fit: LinearFit, horizon: int) -> tuple[Array, Array]:
+    """Impulse responses and the factor of the covariance of the next steps, (horizon k, horizon k)."""
+    k = fit.channels
+    psi = kernel.impulse_response(fit.phi, horizon)
+    weighted = psi @ root(fit.sigma)
+    h = np.arange(horizon)
+    delay = h[:, None] - h
+    blocks = np.where((delay >= 0)[:, :, None, None], weighted[np.maximum(delay, 0)], 0.0)
+    return psi, blocks.transpose(0, 2, 1, 3).reshape(horizon * k, horizon * k)
+
+
+def carry(fit: LinearFit, psi: Array, horizon: int) -> Array:
+    """How an error in the state reaches the next steps: (horizon k, p k), top rows of A, A^2, .., A^h."""
+    p, k = fit.order, fit.channels
+    top = np.hstack(list(fit.phi))
+    rows, power = [], np.eye(p * k)
+    companion = np.vstack([top, np.eye(p * k)[: (p - 1) * k]])
+    for _ in range(horizon):
+        power = companion @ power
+        rows.append(power[:k])
+    return np.vstack(rows)
+
+
+def root(cov: Array) -> Array:
+    """A square root of a covariance that may be singular."""
+    if cov.shape == (1, 1):
+        return np.sqrt(cov)
+    values, vectors = np.linalg.eigh(cov)
+    return vectors * np.sqrt(np.maximum(values, 0.0))
+
+
+def term_names(
+    fit: LinearFit, fixed: list[str], inputs: tuple[Hashable, ...], channels: list[str]
+) -> list[str]:
+    return [*fixed, *map(str, inputs), *(f"{name}.L{lag}" for lag in fit.lags for name in channels)]
