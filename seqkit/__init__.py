@@ -42,7 +42,7 @@ if TYPE_CHECKING:
         MeanAbs,
         SeasonalDifference,
         Standard,
-    )  # fmt: skip
+    )
     from seqkit.distributions import (
         Empirical,
         JointNormal,
@@ -52,16 +52,11 @@ if TYPE_CHECKING:
         Poisson,
         Quantiles,
         StudentT,
-    )  # fmt: skip
-    from seqkit.evaluation import (
-        BlockedKFold,
-        Comparison,
-        HoldOut,
-        RollingOrigin,
-        backtest,
-        compare,
-        cross_validate,
-    )  # fmt: skip
+    )
+    from seqkit.evaluation.backtest import backtest
+    from seqkit.evaluation.compare import compare, cross_validate
+    from seqkit.evaluation.comparison import Comparison
+    from seqkit.evaluation.splits import BlockedKFold, HoldOut, RollingOrigin
     from seqkit.forecast import Forecast
     from seqkit.models.ar import AR
     from seqkit.models.auto_arima import AutoARIMA

@@ -67,11 +67,10 @@ class Model(Record):
         return persistence.save(self, path)
 
     def __getattr__(self, name: str) -> Any:
-        if name.endswith("_") and not name.startswith("_"):
-            if "_header" not in vars(self):
-                raise NotFittedError(
-                    f"this {type(self).__name__} is not fitted, so it has no {name}; call fit(x) first"
-                )
+        if name.endswith("_") and not name.startswith("_") and "_header" not in vars(self):
+            raise NotFittedError(
+                f"this {type(self).__name__} is not fitted, so it has no {name}; call fit(x) first"
+            )
         raise AttributeError(f"{type(self).__name__} has no attribute {name!r}")
 
     def __sklearn_tags__(self) -> Any:
@@ -83,7 +82,7 @@ class Model(Record):
 
     def __repr__(self) -> str:
         changed = []
-        for field in sorted(dataclasses.fields(self), key=lambda f: f.kw_only):  # type: ignore[arg-type]
+        for field in sorted(dataclasses.fields(self), key=lambda f: f.kw_only is True):  # type: ignore[arg-type]
             value = getattr(self, field.name)
             default = field.default if field.default is not dataclasses.MISSING else None
             if field.default_factory is not dataclasses.MISSING:
@@ -349,7 +348,7 @@ def _align_covariates(
     *,
     future: bool = False,
 ) -> tuple[Array | None, tuple[Hashable, ...] | None]:
-    """The inputs at the rows of the calendars, end to end, (total, inputs), and their names; by index where there is one."""
+    """The inputs at the rows of the calendars, (total, inputs), and their names; by index where there is one."""
     if covariates is None:
         return None, None
     given = as_sequences(covariates, name="covariates", frequency=_offset(calendars[0]))

@@ -68,16 +68,20 @@ class Forecast(Record):
         if np.ndim(q) == 0:  # type: ignore[arg-type]
             return self._out(self.distribution.quantile(q))  # type: ignore[arg-type]
         levels = list(q)  # type: ignore[arg-type]
-        return self._side_by_side(dict(zip(levels, self.distribution.quantile(levels), strict=True)))
+        return self._side_by_side(
+            dict(zip(levels, self.distribution.quantile(levels), strict=True))
+        )
 
     def interval(self, level: float) -> pd.DataFrame:
         """The central interval that holds `level` percent of the probability: columns lo and hi."""
         tail = _tail(level)
-        return self._side_by_side({"lo": self.distribution.quantile(tail), "hi": self.distribution.quantile(1 - tail)})
+        return self._side_by_side(
+            {"lo": self.distribution.quantile(tail), "hi": self.distribution.quantile(1 - tail)}
+        )
 
     def to_frame(self, level: float | Iterable[float] = (80, 95)) -> pd.DataFrame:
         """Mean and central intervals: columns mean, lo-95, lo-80, hi-80, hi-95 (one such block per channel)."""
-        levels = sorted([level] if np.ndim(level) == 0 else list(level))  # type: ignore[arg-type, list-item]
+        levels: list[float] = np.sort(np.atleast_1d(np.asarray(level, dtype=float))).tolist()  # type: ignore[arg-type]
         columns = {"mean": self.distribution.mean}
         for one in reversed(levels):
             columns[f"lo-{one:g}"] = self.distribution.quantile(_tail(one))
@@ -92,15 +96,27 @@ class Forecast(Record):
         draws = self.distribution.sample(int(n), np.random.default_rng(seed))
         flat = draws.reshape(len(draws), -1, len(self.columns))
         if len(self.columns) == 1:
-            return pd.DataFrame(flat[:, :, 0].T, index=self.index, columns=pd.RangeIndex(len(draws), name="sample"))
-        names = pd.MultiIndex.from_product([self.columns, range(len(draws))], names=["channel", "sample"])
-        return pd.DataFrame(flat.transpose(1, 2, 0).reshape(flat.shape[1], -1), index=self.index, columns=names)
+            return pd.DataFrame(
+                flat[:, :, 0].T, index=self.index, columns=pd.RangeIndex(len(draws), name="sample")
+            )
+        names = pd.MultiIndex.from_product(
+            [self.columns, range(len(draws))], names=["channel", "sample"]
+        )
+        return pd.DataFrame(
+            flat.transpose(1, 2, 0).reshape(flat.shape[1], -1), index=self.index, columns=names
+        )
 
     def _side_by_side(self, columns: dict[Any, Array]) -> pd.DataFrame:
         flat = {name: values.reshape(-1, len(self.columns)) for name, values in columns.items()}
         if len(self.columns) == 1:
-            return pd.DataFrame({name: values[:, 0] for name, values in flat.items()}, index=self.index)
-        blocks = {(c, name): values[:, k] for k, c in enumerate(self.columns) for name, values in flat.items()}
+            return pd.DataFrame(
+                {name: values[:, 0] for name, values in flat.items()}, index=self.index
+            )
+        blocks = {
+            (c, name): values[:, k]
+            for k, c in enumerate(self.columns)
+            for name, values in flat.items()
+        }
         frame = pd.DataFrame(blocks, index=self.index)
         frame.columns = frame.columns.set_names(["channel", "statistic"])
         return frame
@@ -121,7 +137,10 @@ class Forecast(Record):
                 raise ValueError(f"actual has no series {key!r}")
             i = 0 if self.single else given.keys.index(key)
             values, calendar = given.array(i), given.calendars[i]
-            if isinstance(actual, pd.Series | pd.DataFrame | dict) and calendar.index.dtype == times.dtype:
+            if (
+                isinstance(actual, pd.Series | pd.DataFrame | dict)
+                and calendar.index.dtype == times.dtype
+            ):
                 rows = calendar.index.get_indexer(times)
                 if (rows < 0).any():
                     raise ValueError(
@@ -136,7 +155,9 @@ class Forecast(Record):
 
     def _frequency(self, actual: Any) -> Any:
         times = self._times[0]
-        return times.freq if isinstance(times, pd.DatetimeIndex) and hasattr(actual, "index") else None
+        return (
+            times.freq if isinstance(times, pd.DatetimeIndex) and hasattr(actual, "index") else None
+        )
 
     def log_prob(self, actual: Any) -> pd.Series | pd.DataFrame:
         """Log density of each actual value, in nats; NaN where it is missing."""
@@ -156,33 +177,39 @@ class Forecast(Record):
             return self.align(other)
         if isinstance(other, (int, float, np.number, np.ndarray)):
             values = np.asarray(other, float)
-            return values if values.ndim == 0 else np.broadcast_to(values.reshape(-1, 1), (self.horizon, len(self.columns)))
+            return (
+                values
+                if values.ndim == 0
+                else np.broadcast_to(values.reshape(-1, 1), (self.horizon, len(self.columns)))
+            )
         return None
 
     def _affine(self, shift: Any, factor: Any) -> Any:
-        shift, factor = self._operand(shift), self._operand(factor)
-        if shift is None or factor is None:
-            return NotImplemented
         return self._map(self.distribution.affine(shift, factor))
 
     def __add__(self, other: Any) -> Forecast:
-        return self._affine(other, 1.0)
+        value = self._operand(other)
+        return NotImplemented if value is None else self._affine(value, 1.0)
 
     __radd__ = __add__
 
     def __sub__(self, other: Any) -> Forecast:
-        return NotImplemented if self._operand(other) is None else self._affine(-self._operand(other), 1.0)
+        value = self._operand(other)
+        return NotImplemented if value is None else self._affine(-value, 1.0)
 
     def __rsub__(self, other: Any) -> Forecast:
-        return self._affine(other, -1.0)
+        value = self._operand(other)
+        return NotImplemented if value is None else self._affine(value, -1.0)
 
     def __mul__(self, other: Any) -> Forecast:
-        return self._affine(0.0, other)
+        value = self._operand(other)
+        return NotImplemented if value is None else self._affine(0.0, value)
 
     __rmul__ = __mul__
 
     def __truediv__(self, other: Any) -> Forecast:
-        return NotImplemented if self._operand(other) is None else self._affine(0.0, 1.0 / self._operand(other))
+        value = self._operand(other)
+        return NotImplemented if value is None else self._affine(0.0, 1.0 / value)
 
     def __neg__(self) -> Forecast:
         return self._affine(0.0, -1.0)
@@ -198,11 +225,16 @@ class Forecast(Record):
     def __getitem__(self, key: Hashable) -> Forecast:
         """The forecast of one series of a panel."""
         if self.single or key not in self.keys:
-            raise KeyError(f"no series {key!r}; " + ("this is one series" if self.single else f"there are {list(self.keys[:5])}"))
+            raise KeyError(
+                f"no series {key!r}; "
+                + ("this is one series" if self.single else f"there are {list(self.keys[:5])}")
+            )
         i = self.keys.index(key)
         return Forecast(self.distribution[i : i + 1], [self._times[i]], (key,), self.columns, True)
 
-    def plot(self, history: Any = None, *, level: Iterable[float] = (80, 95), ax: Any = None) -> Any:
+    def plot(
+        self, history: Any = None, *, level: Iterable[float] = (80, 95), ax: Any = None
+    ) -> Any:
         """Mean and intervals after the end of `history`; returns the matplotlib Axes."""
         from seqkit.plotting import forecast
 
@@ -225,4 +257,6 @@ def _tail(level: float) -> float:
 def concat(forecasts: list[Forecast], keys: tuple[Hashable, ...]) -> Forecast:
     """Forecasts of single series with one horizon as the forecast of a panel."""
     members = [f.distribution[0] for f in forecasts]
-    return Forecast(stack(members), [f._times[0] for f in forecasts], keys, forecasts[0].columns, False)
+    return Forecast(
+        stack(members), [f._times[0] for f in forecasts], keys, forecasts[0].columns, False
+    )

@@ -109,7 +109,9 @@ def _encode(value: Any, arrays: dict[str, np.ndarray], path: str) -> Any:
     if isinstance(value, tuple):
         return {"$tuple": _encode(list(value), arrays, path)}
     if isinstance(value, Mapping):
-        pairs = [[_encode(k, arrays, path), _encode(v, arrays, f"{path}.{k}")] for k, v in value.items()]
+        pairs = [
+            [_encode(k, arrays, path), _encode(v, arrays, f"{path}.{k}")] for k, v in value.items()
+        ]
         return {"$dict": pairs}
     if isinstance(value, np.ndarray):
         if value.dtype.kind in "OU":
@@ -137,13 +139,21 @@ def _encode_pandas(value: Any, arrays: dict[str, np.ndarray], path: str) -> dict
     if isinstance(value, pd.DatetimeIndex):
         stamps = _encode(np.asarray(value.asi8), arrays, path)
         tz = value.tz and str(value.tz)
-        return {"$times": stamps, "unit": value.unit, "tz": tz, "freq": value.freqstr, "name": value.name}
+        return {
+            "$times": stamps,
+            "unit": value.unit,
+            "tz": tz,
+            "freq": value.freqstr,
+            "name": value.name,
+        }
     if isinstance(value, pd.PeriodIndex):
         stamps = _encode(np.asarray(value.asi8), arrays, path)
         return {"$periods": stamps, "freq": value.freqstr, "name": value.name}
     if isinstance(value, pd.Index) and value.dtype.kind in "iuf":
         return {"$index": _encode(value.to_numpy(), arrays, path), "name": value.name}
-    raise TypeError(f"cannot save {path.lstrip('.') or 'this'}: a {type(value).__name__} has no pickle-free form")
+    raise TypeError(
+        f"cannot save {path.lstrip('.') or 'this'}: a {type(value).__name__} has no pickle-free form"
+    )
 
 
 def _decode(tree: Any, arrays: Mapping[str, np.ndarray], classes: Mapping[str, type]) -> Any:
@@ -161,7 +171,9 @@ def _decode(tree: Any, arrays: Mapping[str, np.ndarray], classes: Mapping[str, t
         case "$tuple":
             return tuple(inner("$tuple"))
         case "$dict":
-            return {_decode(k, arrays, classes): _decode(v, arrays, classes) for k, v in tree["$dict"]}
+            return {
+                _decode(k, arrays, classes): _decode(v, arrays, classes) for k, v in tree["$dict"]
+            }
         case "$array":
             return arrays[tree["$array"]]
         case "$objects":
@@ -170,7 +182,7 @@ def _decode(tree: Any, arrays: Mapping[str, np.ndarray], classes: Mapping[str, t
             return flat
         case "$object":
             cls = _lookup(tree["$object"], classes)
-            obj = cls.__new__(cls)
+            obj: Any = object.__new__(cls)
             vars(obj).update({k: _decode(v, arrays, classes) for k, v in tree["state"].items()})
             return obj
         case "$offset":
@@ -181,17 +193,18 @@ def _decode(tree: Any, arrays: Mapping[str, np.ndarray], classes: Mapping[str, t
         case "$period":
             return pd.Period(ordinal=tree["$period"], freq=tree["freq"])
         case "$range":
-            return pd.RangeIndex(*tree["$range"], name=tree["name"])
+            start, stop, step = tree["$range"]
+            return pd.RangeIndex(start, stop, step, name=tree["name"])
         case "$times":
             stamps = inner("$times").view(f"M8[{tree['unit']}]")
             index = pd.DatetimeIndex(stamps, name=tree["name"])
             if tree["tz"]:
                 index = index.tz_localize("UTC").tz_convert(tree["tz"])
-            if tree["freq"]:
-                index.freq = tree["freq"]
-            return index
+            return pd.DatetimeIndex(index, freq=tree["freq"])
         case "$periods":
-            return pd.PeriodIndex.from_ordinals(inner("$periods"), freq=tree["freq"], name=tree["name"])
+            return pd.PeriodIndex.from_ordinals(  # type: ignore[attr-defined]
+                inner("$periods"), freq=tree["freq"], name=tree["name"]
+            )
         case "$index":
             return pd.Index(inner("$index"), name=tree["name"])
         case unknown:
@@ -207,4 +220,6 @@ def _lookup(name: str, classes: Mapping[str, type]) -> type:
         found = getattr(importlib.import_module(module), qualname, None)
         if isinstance(found, type) and issubclass(found, Record):
             return found
-    raise ValueError(f"the file names {name}, which is not a seqkit class; pass it as load(..., classes=[...])")
+    raise ValueError(
+        f"the file names {name}, which is not a seqkit class; pass it as load(..., classes=[...])"
+    )

@@ -6,4 +6,12 @@ from .sequences import Sequences, as_sequences
 from .vocabulary import Vocabulary
 from .windows import Windows
 
-__all__ = ["Calendar", "Sequences", "Vocabulary", "Windows", "as_sequences", "calendar_features", "fourier"]
+__all__ = [
+    "Calendar",
+    "Sequences",
+    "Vocabulary",
+    "Windows",
+    "as_sequences",
+    "calendar_features",
+    "fourier",
+]

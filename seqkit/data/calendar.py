@@ -39,7 +39,11 @@ class Calendar(Record):
     def format(self, position: int) -> str:
         """The time at `position` as short text, for messages."""
         stamp = self.index[position]
-        return str(stamp.date()) if isinstance(stamp, pd.Timestamp) and stamp == stamp.normalize() else str(stamp)
+        return (
+            str(stamp.date())
+            if isinstance(stamp, pd.Timestamp) and stamp == stamp.normalize()
+            else str(stamp)
+        )
 
     def cut(self, start: int | None, stop: int | None) -> Calendar:
         return Calendar(self.index[start:stop], self.step)
@@ -62,6 +66,11 @@ class Calendar(Record):
         if isinstance(index, pd.PeriodIndex):
             return pd.period_range(last + step, periods=horizon, name=name)
         return _dates(last, step, name, periods=horizon + 1)[1:]
+
+    def with_step(self, step: Step) -> Calendar:
+        """The same lone time stamp with `step`, if a calendar of that step can begin there."""
+        fits = isinstance(step, pd.offsets.BaseOffset) and step.is_on_offset(self.index[0])
+        return Calendar(self.index, step) if fits else self
 
     def ahead(self, horizon: int) -> Calendar:
         """The calendar of the `horizon` entries that follow."""
@@ -106,7 +115,11 @@ class Calendar(Record):
     def step_length(self) -> pd.Timedelta | None:
         """The step as a fixed length of time, or None where months or business days make it vary."""
         if isinstance(self.step, (pd.offsets.Tick, pd.offsets.Day)):
-            return self.step.n * pd.Timedelta(1, "D" if isinstance(self.step, pd.offsets.Day) else self.step.rule_code)
+            return (
+                pd.Timedelta(days=self.step.n)
+                if isinstance(self.step, pd.offsets.Day)
+                else pd.Timedelta(self.step)
+            )
         return None
 
 
@@ -127,10 +140,14 @@ def _dates(first: pd.Timestamp, step: Any, name: Any, **until: Any) -> pd.Dateti
         if "end" in until:
             until["end"] = until["end"].tz_localize(None)
         wall = pd.date_range(first.tz_localize(None), freq=step, name=name, **until)
-        return wall.tz_localize(first.tz, nonexistent="shift_forward", ambiguous=np.ones(len(wall), bool))
+        return wall.tz_localize(
+            first.tz, nonexistent="shift_forward", ambiguous=np.ones(len(wall), bool)
+        )
 
 
-def regularise(index: pd.Index, *, what: str, frequency: Any = None, hint: Step = None) -> tuple[Calendar, Any]:
+def regularise(
+    index: pd.Index, *, what: str, frequency: Any = None, hint: Step = None
+) -> tuple[Calendar, Any]:
     """The regular calendar that `index` lives on, and the rows it fills (None when it fills them all).
 
     Parameters
@@ -147,14 +164,21 @@ def regularise(index: pd.Index, *, what: str, frequency: Any = None, hint: Step 
     """
     if isinstance(index, pd.RangeIndex) and index.step > 0:
         return Calendar(index, int(index.step)), None
-    if not isinstance(index, (pd.DatetimeIndex, pd.PeriodIndex)) and not pd.api.types.is_integer_dtype(index.dtype):
+    if not isinstance(
+        index, (pd.DatetimeIndex, pd.PeriodIndex)
+    ) and not pd.api.types.is_integer_dtype(index.dtype):
         raise TypeError(
             f"{what} has an index of {index.dtype}, which is not a time axis (first entry {index[0]!r}); use a "
             "DatetimeIndex (pd.to_datetime), a PeriodIndex or integers"
         )
     _check_order(index, what)
     if isinstance(index, pd.PeriodIndex):
-        return _fill(index, pd.period_range(index[0], index[-1], freq=index.freq, name=index.name), index.freq, what)
+        return _fill(
+            index,
+            pd.period_range(index[0], index[-1], freq=index.freq, name=index.name),
+            index.freq,
+            what,
+        )
     if isinstance(index, pd.DatetimeIndex):
         step = to_offset(frequency) if frequency is not None else index.freq
         if step is None and hint is not None and len(index) > 1:
@@ -175,7 +199,9 @@ def regularise(index: pd.Index, *, what: str, frequency: Any = None, hint: Step 
 
 def _check_order(index: pd.Index, what: str) -> None:
     if index.hasnans:
-        raise ValueError(f"{what} has a missing time stamp at row {int(np.argmax(index.isna()))}; drop or repair it")
+        raise ValueError(
+            f"{what} has a missing time stamp at row {int(np.argmax(index.isna()))}; drop or repair it"
+        )
     if not index.is_unique:
         twice = index[index.duplicated()]
         raise ValueError(
@@ -205,7 +231,9 @@ def _fill(index: pd.Index, grid: pd.Index, step: Step, what: str) -> tuple[Calen
 
 def _refuse(index: pd.Index, off: np.ndarray, step: Step, what: str) -> None:
     stray = ", ".join(str(s) for s in index[off][:3])
-    remedy = f"resample (e.g. y.resample({_name(step)!r}).mean()) or pass frequency= to seqkit.Sequences"
+    remedy = (
+        f"resample (e.g. y.resample({_name(step)!r}).mean()) or pass frequency= to seqkit.Sequences"
+    )
     if isinstance(step, int):
         remedy = f"leave them out, or number every step (e.g. y.reindex(range({index[0]}, {index[-1]} + 1)))"
     raise ValueError(
@@ -264,7 +292,9 @@ def _infer_clock(index: pd.DatetimeIndex, what: str) -> pd.offsets.BaseOffset:
     gaps = np.diff(index.as_unit("ns").asi8)
     size = _modal_step(gaps)
     step = to_offset(pd.Timedelta(size, "ns"))
-    if isinstance(step, pd.offsets.Day):  # so many hours: the wall-clock time moves with summer time
+    if isinstance(
+        step, pd.offsets.Day
+    ):  # so many hours: the wall-clock time moves with summer time
         step = pd.offsets.Hour(24 * step.n)
     if np.any(gaps % size):
         _refuse(index, np.concatenate([[False], gaps % size != 0]), step, what)

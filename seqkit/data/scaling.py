@@ -194,7 +194,7 @@ class BoxCox(Scaling):
 
 
 def _profile_power(y: Array) -> float:
-    """The power that maximises the normal likelihood of the transformed values, their mean and variance profiled out."""
+    """The power of the largest normal likelihood, mean and variance of the transformed values profiled out."""
     from scipy.optimize import minimize_scalar
 
     y = y[~np.isnan(y)]
@@ -245,7 +245,7 @@ class Difference(Scaling):
 
     def _difference(self, values: Array) -> Array:
         z = values
-        for k in range(1, self.times + 1):
+        for _ in range(self.times):
             z = np.concatenate(
                 [
                     np.full((min(self.lag, len(z)), z.shape[1]), np.nan),
@@ -283,13 +283,13 @@ class Difference(Scaling):
     def restore(self, forecast: Distribution) -> Distribution:
         if not hasattr(forecast, "linear"):
             raise TypeError(
-                f"{self!r} needs forecasts that are joint over steps to sum them back, but this model gives independent "
+                f"{self!r} sums forecasts back and needs them joint over steps, but this model gives independent "
                 f"{type(forecast).__name__} steps; use another scaling or a model with sampled paths"
             )
         if np.isnan(self.tail).any():
             raise ValueError(
-                f"{self!r} cannot be undone: one of the last {self.memory} values is missing; fill it, or cut the series "
-                "at its last complete season"
+                f"{self!r} cannot be undone: one of the last {self.memory} values is missing; fill it, or cut the "
+                "series at its last complete season"
             )
         steps = forecast.shape[-2]
         total = self.memory + steps

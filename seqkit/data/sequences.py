@@ -13,7 +13,7 @@ import pandas as pd
 
 from seqkit.persistence import Record
 
-from .calendar import Calendar, regularise
+from .calendar import Calendar, comparable, regularise
 
 Array = np.ndarray
 LONG_COLUMNS = ("unique_id", "ds", "y")
@@ -64,8 +64,12 @@ class Sequences(Record):
         channels = [value] if isinstance(value, str) else list(value)
         absent = [c for c in (id, time, *channels) if c not in frame.columns]
         if absent:
-            raise ValueError(f"the long frame has no column {absent[0]!r}; it has {list(frame.columns)}")
-        indexed = frame.set_index(pd.MultiIndex.from_arrays([frame[id], frame[time]], names=[id, time]))
+            raise ValueError(
+                f"the long frame has no column {absent[0]!r}; it has {list(frame.columns)}"
+            )
+        indexed = frame.set_index(
+            pd.MultiIndex.from_arrays([frame[id], frame[time]], names=[id, time])
+        )
         values = indexed[value] if isinstance(value, str) else indexed[channels]
         return _from_multiindex(values, "x", frequency)
 
@@ -123,13 +127,21 @@ class Sequences(Record):
             if rows is not None:
                 rows = rows[(rows >= first) & (rows < last)] - first
             values = self.array(i)[first:last]
-            part = (self.calendars[i].cut(first, last),), (self.keys[i],), self.columns, True, (rows,)
+            part = (
+                (self.calendars[i].cut(first, last),),
+                (self.keys[i],),
+                self.columns,
+                True,
+                (rows,),
+            )
             parts.append(_make(values, np.array([0, last - first]), *part))
         return parts[0] if self.single else _join(parts, self.keys)
 
     def with_values(self, values: Array) -> Sequences:
         """The same calendars and names around other values."""
-        return _make(values, self.offsets, self.calendars, self.keys, self.columns, self.single, self.rows)
+        return _make(
+            values, self.offsets, self.calendars, self.keys, self.columns, self.single, self.rows
+        )
 
     def append(self, later: Sequences) -> Sequences:
         """Every sequence followed by its continuation in `later`, which has the same keys and calendars that go on."""
@@ -138,7 +150,17 @@ class Sequences(Record):
             one, two = self.calendars[i], later.calendars[i]
             calendar = Calendar(one.index.append(two.index), one.step)
             values = np.concatenate([self.array(i), later.array(i)])
-            parts.append(_make(values, np.array([0, len(values)]), (calendar,), (None,), self.columns, True, (None,)))
+            parts.append(
+                _make(
+                    values,
+                    np.array([0, len(values)]),
+                    (calendar,),
+                    (None,),
+                    self.columns,
+                    True,
+                    (None,),
+                )
+            )
         return parts[0] if self.single else _join(parts, self.keys)
 
     def continuing(self, last: Calendar) -> Sequences:
@@ -146,29 +168,37 @@ class Sequences(Record):
 
         Sequences without times of their own (arrays) follow at once.
         """
-        mine, expected = self.calendars[0], last.future(len(self.values))
-        if mine.index.dtype != expected.dtype and isinstance(mine.index, pd.RangeIndex):
+        mine, expected = self.calendars[0].index, last.future(len(self.values))
+        by_position = isinstance(mine, pd.RangeIndex) and (
+            mine.dtype != expected.dtype or (isinstance(last.step, int) and mine[0] == 0)
+        )
+        if by_position:
             return self._with_calendar(Calendar(expected, last.step))
-        if mine.index[0] == expected[0]:
-            return self._with_calendar(Calendar(expected, last.step))
-        if isinstance(last.step, int) and mine.index[0] == 0 and isinstance(mine.index, pd.RangeIndex):
-            return self._with_calendar(Calendar(expected, last.step))
-        if mine.index.dtype != expected.dtype or mine.index[0] <= last.index[-1]:
+        if not comparable(mine, expected):
             raise ValueError(
-                f"x_new starts at {mine.format(0)}, but the data seen so far ended at {last.format(-1)}; give only what "
-                f"follows, from {expected[0]} on"
+                f"x_new has an index of {mine.dtype}, but the data seen so far one of {expected.dtype}; "
+                "convert it, e.g. with pd.to_datetime, tz_localize or to_period"
+            )
+        if mine[0] <= last.index[-1]:
+            raise ValueError(
+                f"x_new starts at {self.calendars[0].format(0)}, but the data seen so far ended at "
+                f"{last.format(-1)}; give only what follows, from {expected[0]} on"
             )
         gap = 0
-        while expected[-1] < mine.index[-1]:
+        while expected[-1] < mine[-1]:
             gap = max(2 * gap, 16)
             expected = last.future(len(self.values) + gap)
-        start = int(expected.get_indexer([mine.index[0]])[0])
-        if start < 0:
-            raise ValueError(f"x_new starts at {mine.format(0)}, which is not on the calendar that continues {last!r}")
-        values = np.full((start + len(self.values), self.values.shape[1]), np.nan)
-        values[start:] = self.values
+        rows = expected.get_indexer(mine)
+        if (rows < 0).any():
+            place = self.calendars[0].format(int(np.argmax(rows < 0)))
+            raise ValueError(
+                f"x_new has a value at {place}, which is not on the calendar that continues {last!r}"
+            )
+        values = np.full((rows[-1] + 1, self.values.shape[1]), np.nan)
+        values[rows] = self.values
         calendar = Calendar(expected[: len(values)], last.step)
-        return _make(values, np.array([0, len(values)]), (calendar,), self.keys, self.columns, True, (None,))
+        offsets = np.array([0, len(values)])
+        return _make(values, offsets, (calendar,), self.keys, self.columns, True, (None,))
 
     def _with_calendar(self, calendar: Calendar) -> Sequences:
         return _make(self.values, self.offsets, (calendar,), self.keys, self.columns, True, (None,))
@@ -182,17 +212,24 @@ class Sequences(Record):
     def blank(calendar: Calendar, columns: tuple[Hashable, ...]) -> Sequences:
         """A sequence without observations on `calendar`."""
         values = np.full((len(calendar), len(columns)), np.nan)
-        return _make(values, np.array([0, len(values)]), (calendar,), (None,), columns, True, (None,))
+        return _make(
+            values, np.array([0, len(values)]), (calendar,), (None,), columns, True, (None,)
+        )
 
     # -- the way out -----------------------------------------------------------------------------
 
     @property
     def index(self) -> pd.Index:
         """The caller's own index: times, or (series, time) for a panel."""
-        parts = [c.index if r is None else c.index[r] for c, r in zip(self.calendars, self.rows, strict=True)]
+        parts = [
+            c.index if r is None else c.index[r]
+            for c, r in zip(self.calendars, self.rows, strict=True)
+        ]
         return parts[0] if self.single else join_index(self.keys, parts)
 
-    def restore(self, values: Array, columns: Iterable[Hashable] | None = None, name: Hashable = None) -> Any:
+    def restore(
+        self, values: Array, columns: Iterable[Hashable] | None = None, name: Hashable = None
+    ) -> Any:
         """Per-step results, (total,) or (total, k), as a Series or DataFrame on the caller's index."""
         kept = [
             np.arange(a, b) if r is None else a + r
@@ -201,7 +238,9 @@ class Sequences(Record):
         values = np.asarray(values)[np.concatenate(kept)]
         if values.ndim == 1:
             return pd.Series(values, index=self.index, name=name)
-        return pd.DataFrame(values, index=self.index, columns=None if columns is None else pd.Index(list(columns)))
+        return pd.DataFrame(
+            values, index=self.index, columns=None if columns is None else pd.Index(list(columns))
+        )
 
     def to_pandas(self) -> pd.Series | pd.DataFrame:
         """The values on the caller's index: a Series for one channel, else a DataFrame."""
@@ -229,6 +268,8 @@ def _make(
 
 def _join(parts: list[Sequences], keys: tuple[Hashable, ...]) -> Sequences:
     """A panel of single sequences."""
+    if not parts:
+        raise ValueError("a panel needs at least one sequence, got none")
     first = parts[0]
     for key, part in zip(keys, parts, strict=True):
         if part.columns != first.columns and len(part.columns) != len(first.columns):
@@ -237,13 +278,26 @@ def _join(parts: list[Sequences], keys: tuple[Hashable, ...]) -> Sequences:
                 "a panel needs the same channels in every series"
             )
         if part.tokens != first.tokens:
-            raise TypeError(f"series {key!r} and series {keys[0]!r} mix numbers and tokens; give a panel of one kind")
+            raise TypeError(
+                f"series {key!r} and series {keys[0]!r} mix numbers and tokens; give a panel of one kind"
+            )
     same = all(p.columns == first.columns for p in parts)
-    columns = first.columns if same or len(first.columns) > 1 else (None,)  # names of Series may differ
+    columns = (
+        first.columns if same or len(first.columns) > 1 else (None,)
+    )  # names of Series may differ
     offsets = np.concatenate([[0], np.cumsum([len(p.values) for p in parts])])
     values = np.concatenate([p.values for p in parts])
-    calendars = tuple(p.calendars[0] for p in parts)
+    calendars = _agree([p.calendars[0] for p in parts])
     return _make(values, offsets, calendars, keys, columns, False, tuple(p.rows[0] for p in parts))
+
+
+def _agree(calendars: list[Calendar]) -> tuple[Calendar, ...]:
+    """The calendars, where a lone time stamp takes the step that all longer series of the panel share."""
+    steps = {c.step for c in calendars if c.step is not None}
+    if len(steps) != 1:
+        return tuple(calendars)
+    step = steps.pop()
+    return tuple(c if c.step is not None else c.with_step(step) for c in calendars)
 
 
 def as_sequences(x: Any, *, name: str = "x", frequency: Any = None) -> Sequences:
@@ -278,8 +332,10 @@ def as_sequences(x: Any, *, name: str = "x", frequency: Any = None) -> Sequences
         _refuse_empty(len(x), name)
         if all(isinstance(v, str) for v in x):
             return _from_tokens([list(x)], single=True)
-        if all(np.isscalar(v) or v is None for v in x):
-            return _from_array(np.array([np.nan if v is None else v for v in x]), name)
+        if all(np.isscalar(v) or v is None or v is pd.NA for v in x):
+            mixed = any(isinstance(v, str) for v in x)
+            plain = [np.nan if v is None or v is pd.NA else v for v in x]
+            return _from_array(np.array(plain, dtype=object if mixed else None), name)
         if all(isinstance(s, (list, tuple)) and all(isinstance(v, str) for v in s) for s in x):
             return _from_tokens([list(s) for s in x], single=False, name=name)
         return _from_parts(list(x), tuple(range(len(x))), name, frequency)
@@ -295,12 +351,16 @@ def _refuse_empty(length: int, what: str) -> None:
         raise ValueError(f"{what} is empty; give at least one observation")
 
 
-def _from_parts(parts: list[Any], keys: tuple[Hashable, ...], name: str, frequency: Any) -> Sequences:
+def _from_parts(
+    parts: list[Any], keys: tuple[Hashable, ...], name: str, frequency: Any
+) -> Sequences:
     made = []
     for key, part in zip(keys, parts, strict=True):
         what = f"{name}[{key!r}]"
         if isinstance(part, np.ndarray) and part.ndim > 2:
-            raise ValueError(f"{what} has {part.ndim} dimensions; one sequence is (T,) or (T, channels)")
+            raise ValueError(
+                f"{what} has {part.ndim} dimensions; one sequence is (T,) or (T, channels)"
+            )
         one = as_sequences(part, name=what, frequency=frequency)
         if not one.single:
             raise ValueError(f"{what} is itself a panel; flatten it into one dict of series")
@@ -308,7 +368,9 @@ def _from_parts(parts: list[Any], keys: tuple[Hashable, ...], name: str, frequen
     return _join(made, keys)
 
 
-def _from_pandas(x: pd.Series | pd.DataFrame, name: str, frequency: Any, hint: Any = None) -> Sequences:
+def _from_pandas(
+    x: pd.Series | pd.DataFrame, name: str, frequency: Any, hint: Any = None
+) -> Sequences:
     _refuse_empty(len(x), name)
     if isinstance(x, pd.Series):
         columns: tuple[Hashable, ...] = (x.name,)
@@ -317,7 +379,9 @@ def _from_pandas(x: pd.Series | pd.DataFrame, name: str, frequency: Any, hint: A
         if not x.shape[1]:
             raise ValueError(f"{name} has no columns; give at least one channel")
         if not x.columns.is_unique:
-            raise ValueError(f"{name} has the column {x.columns[x.columns.duplicated()][0]!r} twice; rename one")
+            raise ValueError(
+                f"{name} has the column {x.columns[x.columns.duplicated()][0]!r} twice; rename one"
+            )
         columns = tuple(x.columns)
         kinds = {str(t) for t in x.dtypes}
         if kinds == {"float64"}:
@@ -336,10 +400,15 @@ def _from_pandas(x: pd.Series | pd.DataFrame, name: str, frequency: Any, hint: A
 def _from_multiindex(x: pd.Series | pd.DataFrame, name: str, frequency: Any) -> Sequences:
     _refuse_empty(len(x), name)
     if x.index.nlevels > 2:
-        x = x.set_axis(pd.MultiIndex.from_arrays([x.index.droplevel(-1), x.index.get_level_values(-1)]), axis=0)
+        x = x.set_axis(
+            pd.MultiIndex.from_arrays([x.index.droplevel([-1]), x.index.get_level_values(-1)]),
+            axis=0,
+        )
     codes, keys = pd.factorize(x.index.get_level_values(0))
     if (codes < 0).any():
-        raise ValueError(f"{name} has a row without a series name at row {int(np.argmax(codes < 0))}")
+        raise ValueError(
+            f"{name} has a row without a series name at row {int(np.argmax(codes < 0))}"
+        )
     order = np.argsort(codes, kind="stable")
     flat = x.iloc[order].droplevel(0)
     edges = np.concatenate([[0], np.cumsum(np.bincount(codes))])
@@ -352,17 +421,25 @@ def _from_multiindex(x: pd.Series | pd.DataFrame, name: str, frequency: Any) -> 
 
 def _from_array(x: Array, name: str) -> Sequences:
     if x.ndim not in (1, 2, 3):
-        raise ValueError(f"{name} has {x.ndim} dimensions; expected (T,), (T, channels) or (series, T, channels)")
+        raise ValueError(
+            f"{name} has {x.ndim} dimensions; expected (T,), (T, channels) or (series, T, channels)"
+        )
     if x.ndim == 3:
         _refuse_empty(len(x), name)
         return _from_parts(list(x), tuple(range(len(x))), name, None)
     _refuse_empty(x.size, name)
-    if x.dtype.kind in "US" or (x.dtype == object and x.ndim == 1 and isinstance(x.flat[0], str)):
-        return _from_tokens([x.tolist()], single=True)
+    if x.dtype.kind in "US" or (x.dtype == object and all(isinstance(v, str) for v in x.flat)):
+        if x.ndim > 1:
+            raise TypeError(
+                f"{name} is an array of text with {x.ndim} dimensions; tokens come as (T,), or as a list of lists"
+            )
+        return _from_tokens([x.astype(str).tolist()], single=True)
     values = _to_float(x, name)
     _refuse_infinite(values, None, name)
     values = values.reshape(len(values), -1)
-    columns: tuple[Hashable, ...] = (None,) if values.shape[1] == 1 else tuple(range(values.shape[1]))
+    columns: tuple[Hashable, ...] = (
+        (None,) if values.shape[1] == 1 else tuple(range(values.shape[1]))
+    )
     calendar = Calendar(pd.RangeIndex(len(values)), 1)
     return _make(values, np.array([0, len(values)]), (calendar,), (None,), columns, True, (None,))
 
@@ -386,7 +463,9 @@ def _textual(x: pd.Series) -> bool:
 
 def _symbols(x: pd.Series, name: str) -> Array:
     if x.isna().any():
-        raise ValueError(f"{name} has a missing token at row {int(np.argmax(x.isna()))}; tokens must be present")
+        raise ValueError(
+            f"{name} has a missing token at row {int(np.argmax(x.isna()))}; tokens must be present"
+        )
     return x.astype(object).to_numpy().reshape(-1, 1)
 
 
@@ -406,23 +485,35 @@ def _numbers(x: pd.Series, name: str) -> Array:
 
 
 def _to_float(x: Any, name: str) -> Array:
+    if isinstance(x, np.ma.MaskedArray):
+        return np.ma.filled(x.astype(np.float64), np.nan)
+    if x.dtype.kind in "cmMV":
+        first = x.iloc[0] if isinstance(x, pd.Series) else x.flat[0]
+        raise TypeError(f"{name} holds {x.dtype} (first value {first!r}); expected real numbers")
+    if x.dtype == object:
+        return _objects_to_float(np.asarray(x), name)
     try:
         if isinstance(x, pd.Series):
-            if x.dtype.kind in "cmM":
-                raise TypeError
             return x.to_numpy(dtype=np.float64, na_value=np.nan)
-        if x.dtype.kind in "cmMV":
-            raise TypeError
         return np.asarray(x, dtype=np.float64)
     except (TypeError, ValueError):
-        flat = np.asarray(x, dtype=object).ravel()
-        for place, value in enumerate(flat):
-            if not isinstance(value, (int, float, np.number, type(None))) or isinstance(value, (np.complexfloating, complex)):
-                raise TypeError(
-                    f"{name} holds {value!r} ({type(value).__name__}) at row {place}; expected real numbers, with NaN "
-                    "or None where missing"
-                ) from None
         raise TypeError(f"{name} has dtype {x.dtype}; expected real numbers") from None
+
+
+def _objects_to_float(x: Array, name: str) -> Array:
+    """Python objects as float64: numbers of any kind, and None, NaN or pd.NA where missing; never text."""
+    values = np.empty(x.size)
+    for place, value in enumerate(x.ravel()):
+        try:
+            if isinstance(value, (str, bytes, complex, np.complexfloating)):
+                raise TypeError
+            values[place] = np.nan if value is None or value is pd.NA else float(value)
+        except (TypeError, ValueError):
+            raise TypeError(
+                f"{name} holds {value!r} ({type(value).__name__}) at row {place // (x.size // len(x))}; expected real "
+                "numbers, with NaN or None where missing"
+            ) from None
+    return values.reshape(x.shape)
 
 
 def _refuse_infinite(values: Array, source: Any, name: str) -> None:
@@ -432,4 +523,6 @@ def _refuse_infinite(values: Array, source: Any, name: str) -> None:
             return
     row = int(np.argwhere(np.isinf(values))[0][0])
     where = f"row {row}" if source is None else f"{source.index[row]} (row {row})"
-    raise ValueError(f"{name} is infinite at {where}; replace infinities with NaN if they mean missing")
+    raise ValueError(
+        f"{name} is infinite at {where}; replace infinities with NaN if they mean missing"
+    )

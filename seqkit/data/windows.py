@@ -38,7 +38,7 @@ class Windows(Record):
         for back in range(1, length):
             inside = ends - back
             allowed[inside[(inside >= 0) & (inside < len(allowed))]] = False
-        if complete:
+        if complete and not data.tokens:
             holes = np.concatenate([[0], np.cumsum(np.isnan(data.values).any(axis=1))])
             allowed &= holes[length:] == holes[: len(allowed)]
         self.starts = np.flatnonzero(allowed)

@@ -13,6 +13,19 @@ from .student_t import StudentT
 from .transformed import Affine, Exp, Power, Transformed
 
 __all__ = [
-    "Affine", "Distribution", "Empirical", "Exp", "JointNormal", "Mixture", "NegativeBinomial", "Normal",
-    "Poisson", "Power", "Quantiles", "Stacked", "StudentT", "Transformed", "stack",
+    "Affine",
+    "Distribution",
+    "Empirical",
+    "Exp",
+    "JointNormal",
+    "Mixture",
+    "NegativeBinomial",
+    "Normal",
+    "Poisson",
+    "Power",
+    "Quantiles",
+    "Stacked",
+    "StudentT",
+    "Transformed",
+    "stack",
 ]

@@ -58,7 +58,9 @@ class JointNormal(Normal):
         return total.reshape(self.shape[:-2])
 
     def affine(self, shift: Any, factor: Any) -> JointNormal:
-        rows = np.broadcast_to(np.asarray(factor, float), self.shape).reshape(*self.shape[:-2], -1, 1)
+        rows = np.broadcast_to(np.asarray(factor, float), self.shape).reshape(
+            *self.shape[:-2], -1, 1
+        )
         return JointNormal(shift + factor * self.mean, rows * self.factor)
 
     def linear(self, matrix: Array) -> JointNormal:
@@ -66,7 +68,9 @@ class JointNormal(Normal):
         channels = self.shape[-1]
         paths = self.factor.reshape(*self.factor.shape[:-2], self.shape[-2], channels, -1)
         mixed = np.einsum("...ij,...jcm->...icm", matrix, paths)
-        return JointNormal(matrix @ self.mean, mixed.reshape(*mixed.shape[:-3], -1, mixed.shape[-1]))
+        return JointNormal(
+            matrix @ self.mean, mixed.reshape(*mixed.shape[:-3], -1, mixed.shape[-1])
+        )
 
     def __getitem__(self, key: Any) -> Normal:
         keys = key if isinstance(key, tuple) else (key,)

@@ -51,7 +51,9 @@ class Mixture(Distribution):
 
     def log_prob(self, y: Any) -> Array:
         with np.errstate(divide="ignore"):
-            terms = [np.log(self.weights[..., k]) + c.log_prob(y) for k, c in enumerate(self.components)]
+            terms = [
+                np.log(self.weights[..., k]) + c.log_prob(y) for k, c in enumerate(self.components)
+            ]
         return np.logaddexp.reduce(terms, axis=0)
 
     def cdf(self, y: Any) -> Array:
@@ -59,7 +61,12 @@ class Mixture(Distribution):
 
     def _ppf(self, q: Array) -> Array:
         """Bisection between the smallest and the largest of the components' quantiles."""
-        ends = np.stack([np.broadcast_to(c._ppf(q), np.broadcast_shapes(q.shape, self.shape)) for c in self.components])
+        ends = np.stack(
+            [
+                np.broadcast_to(c._ppf(q), np.broadcast_shapes(q.shape, self.shape))
+                for c in self.components
+            ]
+        )
         low, high = ends.min(0), ends.max(0)
         if self.discrete:
             low = low - 1

@@ -22,7 +22,9 @@ class NegativeBinomial(Distribution):
     discrete = True
 
     def __init__(self, mean: Any, dispersion: Any):
-        self._mean, self.dispersion = np.broadcast_arrays(np.asarray(mean, float), np.asarray(dispersion, float))
+        self._mean, self.dispersion = np.broadcast_arrays(
+            np.asarray(mean, float), np.asarray(dispersion, float)
+        )
         if np.any(self._mean <= 0) or np.any(self.dispersion <= 0):
             raise ValueError("mean and dispersion must be positive")
 
@@ -66,7 +68,7 @@ class NegativeBinomial(Distribution):
     def crps(self, y: Any) -> Array:
         """E|Y - y| - E|Y - Y'| / 2, both sums taken over the support up to the 1 - 1e-12 quantile."""
         y = np.asarray(y, float)
-        top = int(np.nanmax(np.maximum(self._ppf(np.float64(1 - 1e-12)), np.nan_to_num(y)))) + 1
+        top = int(np.nanmax(np.maximum(self._ppf(np.asarray(1 - 1e-12)), np.nan_to_num(y)))) + 1
         total = np.zeros(np.broadcast_shapes(y.shape, self.shape))
         for k in range(top):  # the integral of (F(x) - 1{y <= x})^2, constant between two counts
             total += (self.cdf(np.float64(k)) - (y <= k)) ** 2

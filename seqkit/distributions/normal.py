@@ -15,7 +15,7 @@ LOG_2PI = float(np.log(2 * np.pi))
 def normal_quantile(q: Array) -> Array:
     """The standard normal quantile; a single level needs no SciPy (Wichura 1988, AS 241)."""
     if q.ndim == 0:
-        return np.float64(NormalDist().inv_cdf(float(q)))
+        return np.asarray(NormalDist().inv_cdf(float(q)))
     from scipy.special import ndtri
 
     return ndtri(q)
@@ -55,7 +55,9 @@ class Normal(Distribution):
     """
 
     def __init__(self, mean: Any, scale: Any):
-        self._mean, self._scale = np.broadcast_arrays(np.asarray(mean, float), np.asarray(scale, float))
+        self._mean, self._scale = np.broadcast_arrays(
+            np.asarray(mean, float), np.asarray(scale, float)
+        )
         if np.any(self._scale < 0):
             raise ValueError(f"scale must not be negative, got {self._scale.min()}")
 

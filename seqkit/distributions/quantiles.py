@@ -23,7 +23,11 @@ class Quantiles(Distribution):
     def __init__(self, levels: Any, values: Any):
         self.levels = np.asarray(levels, float)
         self.values = np.sort(np.asarray(values, float), axis=0)
-        if len(self.levels) < 2 or np.any(np.diff(self.levels) <= 0) or not 0 < self.levels[0] < self.levels[-1] < 1:
+        if (
+            len(self.levels) < 2
+            or np.any(np.diff(self.levels) <= 0)
+            or not 0 < self.levels[0] < self.levels[-1] < 1
+        ):
             raise ValueError(f"levels must be two or more, increasing, inside (0, 1); got {levels}")
         if len(self.values) != len(self.levels):
             raise ValueError(f"{len(self.levels)} levels for {len(self.values)} rows of values")
@@ -35,7 +39,9 @@ class Quantiles(Distribution):
     @property
     def _rates(self) -> tuple[Array, Array]:
         """Mean excess of the lower and of the upper tail, matching the density of the outer segments."""
-        slope = np.diff(self.values, axis=0) / np.diff(self.levels).reshape(-1, *[1] * len(self.shape))
+        slope = np.diff(self.values, axis=0) / np.diff(self.levels).reshape(
+            -1, *[1] * len(self.shape)
+        )
         return slope[0] * self.levels[0], slope[-1] * (1 - self.levels[-1])
 
     @property
@@ -55,7 +61,9 @@ class Quantiles(Distribution):
         q = np.broadcast_to(q, np.broadcast_shapes(q.shape, self.shape))
         low, high = self._rates
         k = np.clip(np.searchsorted(self.levels, q, side="right") - 1, 0, len(self.levels) - 2)
-        columns = np.broadcast_arrays(k, *np.ix_(*map(np.arange, self.shape)))[1:] if self.shape else []
+        columns = (
+            np.broadcast_arrays(k, *np.ix_(*map(np.arange, self.shape)))[1:] if self.shape else []
+        )
         start, end = self.values[(k, *columns)], self.values[(k + 1, *columns)]
         share = (q - self.levels[k]) / (self.levels[k + 1] - self.levels[k])
         inner = start + share * (end - start)
@@ -79,7 +87,9 @@ class Quantiles(Distribution):
             cdf = np.where(inside, self.levels[k] + slope * (y - start), cdf)
             density = np.where(inside, slope, density)
         missing = np.isnan(y)
-        return np.where(missing, np.nan, cdf), np.where(missing | (above & (right == 0)), np.nan, density)
+        return np.where(missing, np.nan, cdf), np.where(
+            missing | (above & (right == 0)), np.nan, density
+        )
 
     def cdf(self, y: Any) -> Array:
         return self._locate(y)[0]

@@ -50,7 +50,9 @@ class Stacked(Distribution):
     def _ppf(self, q: Array) -> Array:
         axis = -len(self.shape)
         if q.ndim == 0 or q.shape[axis] == 1:
-            return np.stack([m._ppf(q if q.ndim == 0 else q.squeeze(axis)) for m in self.members], axis)
+            return np.stack(
+                [m._ppf(q if q.ndim == 0 else q.squeeze(axis)) for m in self.members], axis
+            )
         parts = np.moveaxis(q, axis, 0)
         return np.stack([m._ppf(part) for m, part in zip(self.members, parts, strict=True)], axis)
 
@@ -65,8 +67,12 @@ class Stacked(Distribution):
         return stack([m.linear(part) for m, part in zip(self.members, matrices, strict=True)])  # type: ignore[attr-defined]
 
     def affine(self, shift: Any, factor: Any) -> Distribution:
-        shifts, factors = (np.broadcast_to(np.asarray(a, float), self.shape) for a in (shift, factor))
-        return stack([m.affine(s, f) for m, s, f in zip(self.members, shifts, factors, strict=True)])
+        shifts, factors = (
+            np.broadcast_to(np.asarray(a, float), self.shape) for a in (shift, factor)
+        )
+        return stack(
+            [m.affine(s, f) for m, s, f in zip(self.members, shifts, factors, strict=True)]
+        )
 
     def __getitem__(self, key: Any) -> Distribution:
         first, *rest = key if isinstance(key, tuple) else (key,)

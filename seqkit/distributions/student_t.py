@@ -23,7 +23,9 @@ class StudentT(Distribution):
     """
 
     def __init__(self, df: Any, loc: Any, scale: Any):
-        self.df, self.loc, self.spread = np.broadcast_arrays(*(np.asarray(a, float) for a in (df, loc, scale)))
+        self.df, self.loc, self.spread = np.broadcast_arrays(
+            *(np.asarray(a, float) for a in (df, loc, scale))
+        )
         if np.any(self.df <= 0) or np.any(self.spread <= 0):
             raise ValueError("df and scale must be positive")
 
@@ -47,7 +49,9 @@ class StudentT(Distribution):
         from scipy.special import gammaln
 
         constant = gammaln((self.df + 1) / 2) - gammaln(self.df / 2) - 0.5 * np.log(self.df * np.pi)
-        return constant - np.log(self.spread) - (self.df + 1) / 2 * np.log1p(self._z(y) ** 2 / self.df)
+        return (
+            constant - np.log(self.spread) - (self.df + 1) / 2 * np.log1p(self._z(y) ** 2 / self.df)
+        )
 
     def cdf(self, y: Any) -> Array:
         from scipy.special import stdtr
@@ -69,7 +73,13 @@ class StudentT(Distribution):
         z, df = self._z(y), self.df
         density = (1 + z**2 / df) ** (-(df + 1) / 2) / (np.sqrt(df) * beta(0.5, df / 2))
         proper = np.where(df > 1, df, 2.0)
-        tail = 2 * np.sqrt(proper) / (proper - 1) * beta(0.5, proper - 0.5) / beta(0.5, proper / 2) ** 2
+        tail = (
+            2
+            * np.sqrt(proper)
+            / (proper - 1)
+            * beta(0.5, proper - 0.5)
+            / beta(0.5, proper / 2) ** 2
+        )
         score = z * (2 * stdtr(df, z) - 1) + 2 * density * (df + z**2) / (proper - 1) - tail
         return np.where(df > 1, self.spread * score, np.inf)
 

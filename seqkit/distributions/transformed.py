@@ -19,6 +19,7 @@ class Bijection(Protocol):
     def log_slope(self, y: Array) -> Array:
         """log |dz / dy| at y."""
         ...
+
     def __getitem__(self, key: Any) -> Bijection: ...
 
 

@@ -174,7 +174,7 @@ def factorise(
     upper = np.zeros((0, len(unit)))
     for design in designs:
         for block in design.blocks(shift):
-            upper = np.linalg.qr(np.vstack([upper, block]), mode="r")
+            upper = np.asarray(np.linalg.qr(np.vstack([upper, block]), mode="r"))
     lower = np.zeros((len(unit), len(unit)))
     lower[:, : len(upper)] = upper.T
     return Factor(lower, rows, size, False)
@@ -200,7 +200,7 @@ def _gram(design: Design, shift: Array) -> tuple[Array, int]:
 
 
 def _columns(lags: Array, design: Design, order: int) -> Array:
-    """Columns of the Gram of lags 1 .. order that belong to the fixed terms, some lags (counted from 0) and the target."""
+    """Columns of the Gram of lags 1 .. order for the fixed terms, some lags (counted from 0) and the target."""
     k, q = design.y.shape[1], design.fixed.shape[1]
     kept = np.append(lags, order)
     return np.concatenate([np.arange(q), (q + kept[:, None] * k + np.arange(k)).ravel()])

@@ -72,8 +72,8 @@ class AR(Autoregression):
         data = super()._intake(x, name, header)
         if len(data.columns) > 1:
             raise ValueError(
-                f"AR is for one channel, but {name} has {len(data.columns)} ({list(data.columns)}); use VAR, or fit the "
-                "columns as a panel: dict(frame.items())"
+                f"AR is for one channel, but {name} has {len(data.columns)} ({list(data.columns)}); use VAR, or "
+                "fit the columns as a panel: dict(frame.items())"
             )
         return data
 
@@ -231,6 +231,5 @@ class AR(Autoregression):
             ("BIC", f"{self.bic_:.3f}"), ("innovation sd", f"{np.sqrt(fit.sigma[0, 0]):.4g}"),
             ("scale", repr(self.scale)), ("stationary", "yes" if self.is_stationary_ else "no"),
         ]  # fmt: skip
-        return summary_text(
-            title, facts, {"": (self.coef_, self.standard_errors_)}, self.roots_, self.ljung_box()
-        )
+        coef = self._table([fit.coef[0]]), self._table([fit.errors[0]])
+        return summary_text(title, facts, {"": coef}, self.roots_, self.ljung_box())

@@ -58,8 +58,8 @@ class Conformal(Forecaster):
         width = min(self.windows, shortest // 3)
         if width < 10:
             raise ValueError(
-                f"the shortest series has {shortest} steps, but calibration takes a third of them and needs at least 10; "
-                "give at least 30 steps"
+                f"the shortest series has {shortest} steps, but calibration takes a third of them and needs at "
+                "least 10; give at least 30 steps"
             )
         inputs = None if covariates is None else data.with_values(covariates)
         self.fitted_ = clone(self.model).fit(data, covariates=inputs)
@@ -88,8 +88,8 @@ class Conformal(Forecaster):
         origins = width - horizon + 1
         if origins < 5:
             raise ValueError(
-                f"a horizon of {horizon} leaves {max(origins, 0)} past forecasts in the {width} steps of calibration, too "
-                "few; raise windows, give a longer series or lower the horizon"
+                f"a horizon of {horizon} leaves {max(origins, 0)} past forecasts in the {width} steps of calibration, "
+                "too few; raise windows, give a longer series or lower the horizon"
             )
         walker = copy.deepcopy(self._calibrated)
         errors = []
@@ -112,7 +112,7 @@ class Conformal(Forecaster):
         self.fitted_.update(data, covariates=inputs)
         passed = data.lengths.min()
         self._recent = self._recent.append(data)
-        if inputs is not None:
+        if inputs is not None and self._recent_inputs is not None:
             self._recent_inputs = self._recent_inputs.append(inputs)
         if passed:
             self._calibrated.update(

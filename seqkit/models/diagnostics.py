@@ -55,7 +55,7 @@ def _short(value: float) -> str:
 def summary_text(
     title: str,
     facts: list[tuple[str, str]],
-    equations: dict[str, tuple[pd.Series, pd.Series]],
+    equations: dict[str, tuple[Any, Any]],
     roots: Array,
     box: Any,
 ) -> str:

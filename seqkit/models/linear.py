@@ -190,8 +190,8 @@ class Autoregression(Forecaster):
         """The criterion of the nested orders 0 .. start, on the rows common to all, from one factor."""
         if factor.rows <= factor.regressors:
             raise ValueError(
-                f"{factor.rows} complete windows are too few to choose among orders up to {start}; set max_order lower, "
-                "or use an integer order with method='mle'"
+                f"{factor.rows} complete windows are too few to choose among orders up to {start}; set max_order "
+                "lower, or use an integer order with method='mle'"
             )
         cov = kernel.nested_rss(factor, q, k) / factor.rows
         size = cov[:, 0, 0] if k == 1 else np.linalg.det(cov)
@@ -439,7 +439,7 @@ class Autoregression(Forecaster):
 
     @property
     def roots_(self) -> Array:
-        """Roots of det(I - phi_1 z - .. - phi_p z^p), by size; the process is stationary if all lie outside the unit circle."""
+        """Roots of det(I - phi_1 z - .. - phi_p z^p), by size; stationary if all lie outside the unit circle."""
         fit = self._only("roots_")
         p, k = fit.order, fit.channels
         companion = np.zeros((p * k, p * k))

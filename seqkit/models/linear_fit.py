@@ -13,7 +13,7 @@ from seqkit.persistence import Record
 
 
 class LinearFit(Record):
-    """One fitted equation system. `coef` and `errors` are (k, regressors): fixed terms, inputs, then lags by channel."""
+    """One fitted equation system; `coef` and `errors` are (k, regressors): fixed terms, inputs, lags by channel."""
 
     coef: Array
     errors: Array  # standard errors

@@ -99,5 +99,5 @@ class VAR(Autoregression):
             ("scale", repr(self.scale)), ("stationary", "yes" if self.is_stationary_ else "no"),
         ]  # fmt: skip
         coef, errors = self.coef_, self.standard_errors_
-        equations = {name: (coef[name], errors[name]) for name in coef}
+        equations = {str(name): (coef[name], errors[name]) for name in coef}
         return summary_text(f"VAR({fit.order}), ols", facts, equations, self.roots_, None)
