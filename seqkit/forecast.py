@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Hashable, Iterable
+from collections.abc import Hashable, Iterable, Mapping
 from typing import Any
 
 import numpy as np
 import pandas as pd
 
+from seqkit.data.calendar import comparable
 from seqkit.data.sequences import Array, as_sequences, join_index
-from seqkit.distributions import Distribution, Transformed, stack
+from seqkit.distributions import Distribution, stack
 from seqkit.distributions.transformed import Exp
 from seqkit.persistence import Record
 
@@ -124,7 +125,7 @@ class Forecast(Record):
     # -- scores ----------------------------------------------------------------------------------
 
     def align(self, actual: Any) -> Array:
-        """`actual` at the forecast's steps, (series, horizon, channels): by index for pandas, else by position."""
+        """`actual` at the forecast's steps, (series, horizon, channels): by index where it has one, else by position."""
         given = as_sequences(actual, name="actual", frequency=self._frequency(actual))
         if len(given.columns) != len(self.columns) or given.single != self.single:
             raise ValueError(
@@ -136,28 +137,39 @@ class Forecast(Record):
             if not self.single and key not in given.keys:
                 raise ValueError(f"actual has no series {key!r}")
             i = 0 if self.single else given.keys.index(key)
-            values, calendar = given.array(i), given.calendars[i]
-            if (
-                isinstance(actual, pd.Series | pd.DataFrame | dict)
-                and calendar.index.dtype == times.dtype
-            ):
-                rows = calendar.index.get_indexer(times)
-                if (rows < 0).any():
-                    raise ValueError(
-                        f"actual has no value at {times[int(np.argmax(rows < 0))]}; it must cover the forecast, "
-                        f"{times[0]} .. {times[-1]} (use NaN where unknown)"
-                    )
-                values = values[rows]
-            elif len(values) != self.horizon:
-                raise ValueError(f"actual has {len(values)} steps, the forecast {self.horizon}")
-            parts.append(values)
-        return np.stack(parts)
+            own = actual[key] if isinstance(actual, Mapping) else actual
+            parts.append(given.array(i)[self._rows(given.calendars[i].index, times, own)])
+        return np.stack(parts)[:, :, self._channels(given.columns)]
+
+    def _rows(self, index: pd.Index, times: pd.Index, own: Any) -> Any:
+        """Where in one series of `actual` the steps of the forecast are."""
+        labelled = isinstance(own, pd.Series | pd.DataFrame) or not isinstance(index, pd.RangeIndex)
+        if labelled and comparable(index, times):
+            rows = index.get_indexer(times)
+            if (rows < 0).any():
+                raise ValueError(
+                    f"actual has no value at {times[int(np.argmax(rows < 0))]}; it must cover the forecast, "
+                    f"{times[0]} .. {times[-1]} (use NaN where unknown)"
+                )
+            return rows
+        if not isinstance(index, pd.RangeIndex):
+            raise ValueError(f"actual has an index of {index.dtype}, the forecast one of {times.dtype}; convert it")
+        if len(index) != self.horizon:
+            raise ValueError(f"actual has {len(index)} steps, the forecast {self.horizon}")
+        return slice(None)
+
+    def _channels(self, columns: tuple[Hashable, ...]) -> Any:
+        """Where in `actual` the channels of the forecast are: by name, or by position where it has no names."""
+        if len(columns) == 1 or columns == self.columns or columns == tuple(range(len(columns))):
+            return slice(None)
+        if set(columns) != set(self.columns):
+            raise ValueError(f"actual has the channels {list(columns)}, the forecast {list(self.columns)}")
+        return [columns.index(c) for c in self.columns]
 
     def _frequency(self, actual: Any) -> Any:
-        times = self._times[0]
-        return (
-            times.freq if isinstance(times, pd.DatetimeIndex) and hasattr(actual, "index") else None
-        )
+        steps = {getattr(times, "freq", None) for times in self._times}
+        timed = isinstance(self._times[0], pd.DatetimeIndex) and len(steps) == 1
+        return steps.pop() if timed and isinstance(actual, pd.Series | pd.DataFrame | dict) else None
 
     def log_prob(self, actual: Any) -> pd.Series | pd.DataFrame:
         """Log density of each actual value, in nats; NaN where it is missing."""
@@ -216,7 +228,7 @@ class Forecast(Record):
 
     def exp(self) -> Forecast:
         """The forecast of exp(y), for a model of log y."""
-        return self._map(Transformed(self.distribution, Exp()))
+        return self._map(self.distribution.through(Exp()))
 
     __array_ufunc__ = None  # NumPy arrays on the left defer to the methods above
 
@@ -249,8 +261,8 @@ class Forecast(Record):
 
 
 def _tail(level: float) -> float:
-    if not 0 < level < 100:
-        raise ValueError(f"level is a percentage between 0 and 100, got {level}")
+    if not isinstance(level, (int, float, np.number)) or not 0 < level < 100:
+        raise ValueError(f"level is one percentage between 0 and 100, got {level!r}")
     return (1 - level / 100) / 2
 
 

@@ -199,9 +199,15 @@ def _find_time(frame: pd.DataFrame, taken: set[str]) -> str:
                 kind
             ):
                 return column
-        elif _parse_times(frame[column].head(100)) is not None:
+        elif _looks_like_times(frame[column]) and _parse_times(frame[column].head(100)) is not None:
             return column
     return ""
+
+
+def _looks_like_times(column: pd.Series) -> bool:
+    """A year or two numbers: pandas reads a lone letter or month as a date, too."""
+    first = str(column.dropna().iloc[0]) if column.notna().any() else ""
+    return len(re.findall(r"\d+", first)) > 1 or re.search(r"\d{4}", first) is not None
 
 
 def _parse_times(column: pd.Series) -> pd.Series | None:

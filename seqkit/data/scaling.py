@@ -7,11 +7,12 @@ both with the Jacobian, so a log score after scaling is the log score of the dat
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 import numpy as np
 
-from seqkit.distributions import Distribution, Exp, Power, Transformed
+from seqkit.distributions import Distribution, Exp, Power
 from seqkit.persistence import Record
 
 from .sequences import Array, Sequences
@@ -136,10 +137,10 @@ class Log(Scaling):
         return np.log(data.values)
 
     def restore(self, forecast: Distribution) -> Distribution:
-        return Transformed(forecast, Exp())
+        return forecast.through(Exp())
 
     def restore_replay(self, steps: Distribution, data: Sequences) -> Distribution:
-        return Transformed(steps, Exp())
+        return steps.through(Exp())
 
 
 class BoxCox(Scaling):
@@ -177,12 +178,10 @@ class BoxCox(Scaling):
         return self._rows(data).forward(data.values)
 
     def restore(self, forecast: Distribution) -> Distribution:
-        return Transformed(
-            forecast, Power(np.broadcast_to(self.powers[:, None, :], forecast.shape))
-        )
+        return forecast.through(Power(np.broadcast_to(self.powers[:, None, :], forecast.shape)))
 
     def restore_replay(self, steps: Distribution, data: Sequences) -> Distribution:
-        return Transformed(steps, self._rows(data))
+        return steps.through(self._rows(data))
 
     def align(self, positions: Array) -> Scaling:
         aligned = BoxCox(self.power)
@@ -227,15 +226,11 @@ class Difference(Scaling):
         self.lag, self.times = lag, times
 
     def _check(self) -> None:
-        if not (
-            isinstance(self.lag, int)
-            and self.lag >= 1
-            and isinstance(self.times, int)
-            and self.times >= 1
-        ):
-            raise ValueError(
-                f"lag and times must be positive integers, got lag={self.lag!r}, times={self.times!r}"
-            )
+        for given in (self.lag, self.times):
+            if isinstance(given, bool) or not isinstance(given, (int, np.integer)) or given < 1:
+                raise ValueError(
+                    f"lag and times must be positive integers, got lag={self.lag!r}, times={self.times!r}"
+                )
 
     @property
     def memory(self) -> int:
@@ -281,7 +276,7 @@ class Difference(Scaling):
         return np.concatenate([self._difference(rows)[self.memory :] for rows in joined])
 
     def restore(self, forecast: Distribution) -> Distribution:
-        if not hasattr(forecast, "linear"):
+        if not all(hasattr(member, "linear") for member in getattr(forecast, "members", [forecast])):
             raise TypeError(
                 f"{self!r} sums forecasts back and needs them joint over steps, but this model gives independent "
                 f"{type(forecast).__name__} steps; use another scaling or a model with sampled paths"
@@ -305,13 +300,16 @@ class Difference(Scaling):
 
     def restore_replay(self, steps: Distribution, data: Sequences) -> Distribution:
         # y_t = z_t + (y_t - z_t): the bracket is known before y_t arrives, since z_t = y_t - (earlier values).
-        earlier = data.values - self.transform(data)
-        return steps.affine(np.where(np.isnan(earlier), self._known(data), earlier), 1.0)
+        return steps.affine(self._known(data), 1.0)
 
     def _known(self, data: Sequences) -> Array:
-        """The part of y_t that earlier values fix, also where y_t itself is missing."""
-        probe = [np.where(np.isnan(rows := data.array(i)), 0.0, rows) for i in range(len(data))]
-        return np.concatenate([rows - self._difference(rows) for rows in probe])
+        """The part of y_t that earlier values fix, NaN where one of them is missing: -sum_j (-1)^j C(times, j) y_{t-j lag}."""
+        known = np.zeros_like(data.values)
+        for j in range(1, self.times + 1):
+            back = j * self.lag
+            earlier = [np.concatenate([np.full_like(y[:back], np.nan), y[:-back]]) for y in map(data.array, range(len(data)))]
+            known -= (-1) ** j * math.comb(self.times, j) * np.concatenate(earlier)
+        return known
 
     def align(self, positions: Array) -> Scaling:
         aligned = Difference(self.lag, self.times)
@@ -342,6 +340,9 @@ class Chain(Scaling):
         return results, seen
 
     def fit(self, data: Sequences) -> Scaling:
+        for step in self.steps:
+            if not isinstance(step, Scaling):
+                raise TypeError(f"Chain takes scalings such as Log() or Difference(), got {step!r}")
         return Chain(*self._through(data, "fit")[0])
 
     def transform(self, data: Sequences) -> Array:

@@ -66,7 +66,7 @@ class Distribution(Record, ABC):
     def quantile(self, q: float | Sequence[float] | Array) -> Array:
         """The value that is not exceeded with probability `q`: shape, or (len(q), *shape) for several."""
         levels = np.asarray(q, dtype=float)
-        if levels.ndim > 1 or not np.all((levels > 0) & (levels < 1)):
+        if levels.ndim > 1 or not levels.size or not np.all((levels > 0) & (levels < 1)):
             raise ValueError(f"q must lie strictly between 0 and 1, got {q}")
         if levels.ndim == 0:
             return self._ppf(levels)
@@ -77,7 +77,9 @@ class Distribution(Record, ABC):
         return self._ppf(rng.uniform(size=(n, *self.shape)))
 
     def expect(self, function: Callable[[Array], Array]) -> Array:
-        """E[function(Y)] by Gauss-Legendre quadrature over the quantiles."""
+        """E[function(Y)]: Gauss-Legendre quadrature over the quantiles, or the sum over the counts."""
+        if self.discrete and (counts := _counts(self, 20_000)) is not None:
+            return (np.exp(self.log_prob(counts)) * function(counts)).sum(0)
         nodes, weights = _legendre(0.0, 1.0)
         values = function(self._ppf(nodes.reshape(-1, *[1] * len(self.shape))))
         return np.tensordot(weights, values, 1)
@@ -100,9 +102,16 @@ class Distribution(Record, ABC):
 
     def affine(self, shift: Array | float, factor: Array | float) -> Distribution:
         """The distribution of shift + factor * Y."""
-        from .transformed import Affine, Transformed
+        from .transformed import Affine
 
-        return Transformed(self, Affine(np.asarray(shift, float), np.asarray(factor, float)))
+        shape = np.broadcast_shapes(self.shape, np.shape(shift), np.shape(factor))
+        return self.through(Affine(*(np.broadcast_to(np.asarray(a, float), shape) for a in (shift, factor))))
+
+    def through(self, bijection: Any) -> Distribution:
+        """The distribution of bijection.inverse(Y)."""
+        from .transformed import Transformed
+
+        return Transformed(self, bijection)
 
     def __repr__(self) -> str:
         return f"{type(self).__name__}(shape={self.shape})"
@@ -113,6 +122,26 @@ def _legendre(low: float, high: float, n: int = 96) -> tuple[Array, Array]:
     nodes, weights = np.polynomial.legendre.leggauss(n)
     s = (nodes + 1) / 2
     return low + (high - low) * s * s * (3 - 2 * s), (high - low) * weights / 2 * 6 * s * (1 - s)
+
+
+def _counts(counted: Distribution, most: int) -> Array | None:
+    """All counts that matter, (n, 1, .., 1) against the shape; None where there are more than `most`."""
+    low, high = (counted._ppf(np.float64(q)) for q in (1e-13, 1 - 1e-13))
+    first, last = int(np.min(low, initial=0)), int(np.max(high, initial=0))
+    if last - first > most:
+        return None
+    return np.arange(first, last + 1.0).reshape(-1, *[1] * len(counted.shape))
+
+
+def count_crps(counted: Distribution, y: Array) -> Array:
+    """The integral of (F(x) - 1{x >= y})^2 for a law on 0, 1, 2, ..: constant between two counts but for a step at y."""
+    top = int(max(np.max(counted._ppf(np.float64(1 - 1e-12))), np.max(np.nan_to_num(y), initial=0.0))) + 1
+    total = np.maximum(-y, 0.0) + np.zeros(counted.shape)
+    for k in range(top + 1):
+        below = np.clip(y - k, 0.0, 1.0)  # the part of [k, k + 1) that lies before y
+        reached = counted.cdf(np.float64(k))
+        total += below * reached**2 + (1 - below) * (1 - reached) ** 2
+    return total
 
 
 def broadcast_shape(*arrays: Array) -> tuple[int, ...]:

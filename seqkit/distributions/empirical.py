@@ -33,18 +33,27 @@ class Empirical(Distribution):
     def var(self) -> Array:
         return self.samples.var(0)
 
+    def _against(self, y: Any) -> tuple[Array, Array]:
+        """`y` and the samples, broadcast against each other with the draws in front."""
+        y = np.asarray(y, float)
+        extra = max(y.ndim - len(self.shape), 0)
+        return y, self.samples.reshape(len(self.samples), *[1] * extra, *self.shape)
+
     def log_prob(self, y: Any) -> Array:
-        y = np.broadcast_to(np.asarray(y, float), self.shape)
-        n = len(self.samples)
+        y, samples = self._against(y)
+        n = len(samples)
         quarter, three = np.quantile(self.samples, [0.25, 0.75], axis=0)
         spread = np.minimum(self.scale, np.where(three > quarter, (three - quarter) / 1.34, np.inf))
-        width = np.maximum(0.9 * spread * n**-0.2, 1e-9 * np.maximum(np.abs(self.mean), 1e-300))
-        z = (y - self.samples) / width
-        return np.logaddexp.reduce(-0.5 * z * z, axis=0) - np.log(n * width * np.sqrt(2 * np.pi))
+        floor = 1e-9 * np.maximum(np.abs(self.mean), 1e-100)
+        width = np.maximum(0.9 * spread * n**-0.2, floor)
+        with np.errstate(over="ignore", invalid="ignore"):
+            z = (y - samples) / width
+            total = np.logaddexp.reduce(-0.5 * z * z, axis=0)
+        return total - np.log(n * width * np.sqrt(2 * np.pi))
 
     def cdf(self, y: Any) -> Array:
-        y = np.broadcast_to(np.asarray(y, float), self.shape)
-        return np.where(np.isnan(y), np.nan, (self.samples <= y).mean(0))
+        y, samples = self._against(y)
+        return np.where(np.isnan(y), np.nan, (samples <= y).mean(0))
 
     def _ppf(self, q: Array) -> Array:
         if q.ndim == 0:
@@ -69,11 +78,10 @@ class Empirical(Distribution):
 
     def crps(self, y: Any) -> Array:
         """mean |x_i - y| - mean |x_i - x_j| / 2, by sorting (Gneiting & Raftery 2007, eq. 20)."""
-        y = np.asarray(y, float)
-        n = len(self.samples)
-        ordered = np.sort(self.samples, axis=0)
+        y, samples = self._against(y)
+        n = len(samples)
         rank = (2 * np.arange(1, n + 1) - n - 1) / n**2
-        return np.abs(self.samples - y).mean(0) - np.tensordot(rank, ordered, 1)
+        return np.abs(samples - y).mean(0) - np.tensordot(rank, np.sort(self.samples, axis=0), 1)
 
     def affine(self, shift: Any, factor: Any) -> Empirical:
         return Empirical(shift + factor * self.samples)

@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from .base import Array, Distribution
+from .base import Array, Distribution, count_crps
 
 
 class Mixture(Distribution):
@@ -54,7 +54,8 @@ class Mixture(Distribution):
             terms = [
                 np.log(self.weights[..., k]) + c.log_prob(y) for k, c in enumerate(self.components)
             ]
-        return np.logaddexp.reduce(terms, axis=0)
+        with np.errstate(invalid="ignore"):
+            return np.logaddexp.reduce(terms, axis=0)
 
     def cdf(self, y: Any) -> Array:
         return self._mix([c.cdf(y) for c in self.components])
@@ -89,7 +90,15 @@ class Mixture(Distribution):
         draws = np.stack([c.sample(n, rng) for c in self.components], axis=-1)
         return np.take_along_axis(draws, choice[..., None], axis=-1)[..., 0]
 
-    def affine(self, shift: Any, factor: Any) -> Mixture:
+    def expect(self, function: Any) -> Array:
+        return self._mix([c.expect(function) for c in self.components])
+
+    def crps(self, y: Any) -> Array:
+        return count_crps(self, np.asarray(y, float)) if self.discrete else super().crps(y)
+
+    def affine(self, shift: Any, factor: Any) -> Distribution:
+        if self.discrete:
+            return super().affine(shift, factor)
         return Mixture(self.weights, [c.affine(shift, factor) for c in self.components])
 
     def __getitem__(self, key: Any) -> Mixture:

@@ -33,10 +33,14 @@ def normal_crps(y: Array, mean: Array, scale: Array) -> Array:
 
 
 def normal_log_prob(y: Array, mean: Array, scale: Array) -> Array:
-    """-log s - (y - mean)^2 / 2 s^2 - log(2 pi) / 2."""
+    """-log s - (y - mean)^2 / 2 s^2 - log(2 pi) / 2; a scale of zero is a point, whose density is infinite there."""
     with np.errstate(divide="ignore", invalid="ignore"):
         z = (y - mean) / scale
-        return -np.log(scale) - 0.5 * (z * z + LOG_2PI)
+        value = -np.log(scale) - 0.5 * (z * z + LOG_2PI)
+    if np.all(scale != 0):
+        return value
+    point = np.where(y == mean, np.inf, -np.inf)
+    return np.where((scale == 0) & ~np.isnan(y - mean), point, value)
 
 
 class Normal(Distribution):
@@ -83,8 +87,9 @@ class Normal(Distribution):
     def cdf(self, y: Any) -> Array:
         from scipy.special import ndtr
 
+        error = np.asarray(y, float) - self.mean
         with np.errstate(divide="ignore", invalid="ignore"):
-            return ndtr((np.asarray(y, float) - self.mean) / self.scale)
+            return ndtr(np.where((self.scale == 0) & (error == 0), np.inf, error / self.scale))
 
     def crps(self, y: Any) -> Array:
         return normal_crps(np.asarray(y, float), self.mean, self.scale)

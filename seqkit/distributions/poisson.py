@@ -48,7 +48,8 @@ class Poisson(Distribution):
     def cdf(self, y: Any) -> Array:
         from scipy.special import pdtr
 
-        return pdtr(np.asarray(y, float), self.rate)
+        y = np.asarray(y, float)
+        return np.where(y < 0, 0.0, pdtr(np.where(y < 0, 0.0, y), self.rate))
 
     def _ppf(self, q: Array) -> Array:
         from scipy.stats import poisson
@@ -60,11 +61,11 @@ class Poisson(Distribution):
 
     def crps(self, y: Any) -> Array:
         """Closed form by Bessel functions (Wei & Held 2014)."""
-        from scipy.special import ive, pdtr
+        from scipy.special import ive
         from scipy.stats import poisson
 
         y = np.asarray(y, float)
-        below = (y - self.rate) * (2 * pdtr(y, self.rate) - 1)
+        below = (y - self.rate) * (2 * self.cdf(y) - 1)
         density = 2 * self.rate * poisson.pmf(np.floor(y), self.rate)
         return below + density - self.rate * (ive(0, 2 * self.rate) + ive(1, 2 * self.rate))
 

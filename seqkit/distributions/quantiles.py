@@ -54,8 +54,15 @@ class Quantiles(Distribution):
 
     @property
     def var(self) -> Array:
-        mean = self.mean
-        return self.expect(lambda y: (y - mean) ** 2)
+        """The second moments of uniform segments and of exponential tails, about the mean."""
+        low, high = self._rates
+        values = self.values - self.mean
+        start, end = values[:-1], values[1:]
+        widths = np.diff(self.levels).reshape(-1, *[1] * len(self.shape))
+        inner = (widths * (start**2 + start * end + end**2) / 3).sum(0)
+        below = self.levels[0] * (values[0] ** 2 - 2 * values[0] * low + 2 * low**2)
+        above = (1 - self.levels[-1]) * (values[-1] ** 2 + 2 * values[-1] * high + 2 * high**2)
+        return inner + below + above
 
     def _ppf(self, q: Array) -> Array:
         q = np.broadcast_to(q, np.broadcast_shapes(q.shape, self.shape))

@@ -27,8 +27,11 @@ class Stacked(Distribution):
         return (len(self.members), *self.members[0].shape)
 
     def _each(self, y: Any, method: str) -> Array:
-        y = np.broadcast_to(np.asarray(y, float), self.shape)
-        return np.stack([getattr(m, method)(part) for m, part in zip(self.members, y, strict=True)])
+        y = np.asarray(y, float)
+        axis = -len(self.shape)
+        parts = np.moveaxis(np.broadcast_to(y, np.broadcast_shapes(y.shape, self.shape)), axis, 0)
+        each = [getattr(m, method)(part) for m, part in zip(self.members, parts, strict=True)]
+        return np.stack(each, axis)
 
     @property
     def mean(self) -> Array:
@@ -73,6 +76,9 @@ class Stacked(Distribution):
         return stack(
             [m.affine(s, f) for m, s, f in zip(self.members, shifts, factors, strict=True)]
         )
+
+    def through(self, bijection: Any) -> Distribution:
+        return stack([m.through(bijection[i]) for i, m in enumerate(self.members)])
 
     def __getitem__(self, key: Any) -> Distribution:
         first, *rest = key if isinstance(key, tuple) else (key,)

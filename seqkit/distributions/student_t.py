@@ -81,7 +81,7 @@ class StudentT(Distribution):
             / beta(0.5, proper / 2) ** 2
         )
         score = z * (2 * stdtr(df, z) - 1) + 2 * density * (df + z**2) / (proper - 1) - tail
-        return np.where(df > 1, self.spread * score, np.inf)
+        return np.where((df > 1) | np.isnan(z), self.spread * score, np.inf)
 
     def affine(self, shift: Any, factor: Any) -> StudentT:
         return StudentT(self.df, shift + factor * self.loc, np.abs(factor) * self.spread)

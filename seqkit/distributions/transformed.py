@@ -108,25 +108,45 @@ class Transformed(Distribution):
 
     @property
     def mean(self) -> Array:
+        if isinstance(self.bijection, Affine):
+            return self.bijection.inverse(self.base.mean)
         return self.base.expect(self.bijection.inverse)
 
     @property
     def var(self) -> Array:
+        if isinstance(self.bijection, Affine):
+            return self.bijection.factor**2 * self.base.var
         mean = self.mean
         return self.base.expect(lambda z: (self.bijection.inverse(z) - mean) ** 2)
 
+    def _inside(self, y: Array) -> Array:
+        """`y` in the base's units; for counts, what rounding has moved off a whole number is put back on it."""
+        inside = self.bijection.forward(y)
+        if not self.discrete:
+            return inside
+        whole = np.rint(inside)
+        return np.where(np.abs(inside - whole) <= 1e-9 * np.maximum(1.0, np.abs(whole)), whole, inside)
+
     def log_prob(self, y: Any) -> Array:
         y = np.asarray(y, float)
-        inside = np.nan_to_num(self.bijection.forward(y), nan=np.nan, neginf=np.nan, posinf=np.nan)
+        inside = np.nan_to_num(self._inside(y), nan=np.nan, neginf=np.nan, posinf=np.nan)
         value = self.base.log_prob(inside) + (0.0 if self.discrete else self.bijection.log_slope(y))
         return np.where(np.isnan(inside) & ~np.isnan(y), -np.inf, value)
 
     def cdf(self, y: Any) -> Array:
         y = np.asarray(y, float)
-        inside = self.bijection.forward(y)
+        inside = self._inside(y)
         value = self.base.cdf(inside)
-        value = np.where(self._falls, 1 - value, value)
+        if np.any(self._falls):  # P(Z >= z), to which a count at z itself belongs
+            at = np.exp(self.base.log_prob(inside)) if self.discrete else 0.0
+            value = np.where(self._falls, 1 - value + at, value)
         return np.where(np.isnan(inside) & ~np.isnan(y), 0.0, value)
+
+    def crps(self, y: Any) -> Array:
+        if isinstance(self.bijection, Affine):  # the score scales with the units
+            y = self._inside(np.asarray(y, float))
+            return np.abs(self.bijection.factor) * self.base.crps(y)
+        return super().crps(y)
 
     def _ppf(self, q: Array) -> Array:
         if np.any(self._falls):

@@ -91,15 +91,7 @@ def dense_gram(y: Array, fixed: Array, order: int, shift: Array) -> Array:
     products, total = lag_products(y, order, shift)
     head = (y[:order][::-1] - shift).reshape(-1)  # z_{p-1}, .., z_0
     tail = (y[length - order :][::-1] - shift).reshape(-1)  # z_{T-1}, .., z_{T-p}
-    ends = head[:, None] * head - tail[:, None] * tail
-    lagged = np.empty(
-        (size + k, size + k)
-    )  # lower triangle; blocks in the order z_t, z_{t-1}, .., z_{t-order}
-    lagged[:, :k] = products.transpose(0, 2, 1).reshape(size + k, k)
-    for i in range(0, size, k):
-        lagged[i + k : i + 2 * k, k : i + 2 * k] = (
-            lagged[i : i + k, : i + k] + ends[i : i + k, : i + k]
-        )
+    lagged = _lagged_gram(products, head, tail)
     gram = np.zeros((q + size + k, q + size + k))
     gram[q : q + size, q : q + size] = lagged[k:, k:]
     gram[q + size :, q : q + size] = lagged[k:, :k].T
@@ -116,6 +108,31 @@ def dense_gram(y: Array, fixed: Array, order: int, shift: Array) -> Array:
     for c in range(q):
         gram[q:, c] = _cross(fixed[:, c], y, order, shift)
     return gram
+
+
+def _lagged_gram(products: Array, head: Array, tail: Array) -> Array:
+    """Gram of z_t, z_{t-1}, .., z_{t-p} (lower triangle) from its first block column and the values at both ends.
+
+    Block (d + j, j) is products[d]' plus the corrections (d + m, m) for m < j: a running sum along each
+    diagonal, taken for all of them at once through a view that turns diagonals into rows.
+    """
+    order, k = len(products) - 1, products.shape[1]
+    ends = np.zeros((2 * order, k, order, k))
+    ends[:order] = (head[:, None] * head - tail[:, None] * tail).reshape(order, k, order, k)
+    gram = np.zeros((2 * order + 1, k, order + 1, k))
+    first = products.transpose(0, 2, 1)
+    diagonals = _diagonals(gram, order + 1)
+    diagonals[:, 0] = first
+    diagonals[:order, 1:] = first[:order, None] + _diagonals(ends, order).cumsum(1)
+    return gram[: order + 1].reshape((order + 1) * k, (order + 1) * k)
+
+
+def _diagonals(blocks: Array, count: int) -> Array:
+    """view[d, j] = blocks[d + j, :, j, :], (count, count, k, k), of a tall enough array of blocks."""
+    rows, inner_row, columns, inner_column = blocks.strides
+    k = blocks.shape[1]
+    strides = (rows, rows + columns, inner_row, inner_column)
+    return np.lib.stride_tricks.as_strided(blocks, (count, count, k, k), strides)
 
 
 def constant(column: Array) -> bool:
@@ -263,7 +280,10 @@ def nested_rss(factor: Factor, fixed: int, channels: int) -> Array:
     targets = factor.lower[factor.regressors :]
     rest = targets[:, factor.regressors :]
     steps = targets[:, fixed : factor.regressors].reshape(channels, -1, channels)
-    gains = np.einsum("apc,bpc->pab", steps, steps)
+    if channels == 1:
+        gains = (steps * steps).reshape(-1, 1, 1)
+    else:
+        gains = np.einsum("apc,bpc->pab", steps, steps)
     return rest @ rest.T + np.concatenate(
         [gains[::-1].cumsum(0)[::-1], np.zeros((1, channels, channels))]
     )

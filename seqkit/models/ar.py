@@ -89,7 +89,7 @@ class AR(Autoregression):
         if self.method == "ols":
             return self._least_squares(ys, fixed)
         y, columns = ys[0], fixed[0]
-        if columns.shape[1] > self._columns(np.arange(1)).shape[1]:
+        if columns.shape[1] > len(self._column_names()):
             raise ValueError(f"method={self.method!r} takes no covariates; use method='ols'")
         lags, choose = self._lags(len(y), columns.shape[1], 1)
         if len(lags) and lags[-1] != len(lags):
@@ -121,7 +121,7 @@ class AR(Autoregression):
             values = information(
                 str(self.order), likelihood, columns.shape[1] + np.arange(len(variances)), rows
             )
-            criteria, order = dict(enumerate(values.tolist())), int(np.argmin(values))
+            criteria, order = values, int(np.argmin(values))
         phi, variance = coefs[order], float(variances[order])
         log_likelihood = None
         if variance == 0.0:

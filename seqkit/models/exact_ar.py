@@ -43,15 +43,15 @@ def to_partial(phi: Array) -> Array:
     return kappa
 
 
-def absorb(beta: Array, phi: Array, columns: Callable[[Array], Array]) -> Array:
+def absorb(beta: Array, phi: Array, columns: Callable[[int, int], Array]) -> Array:
     """The intercept form of a mean: d_t'g with d_t'g = d_t'beta - sum_i phi_i d_{t-i}'beta for all t."""
     if not len(beta):
         return beta
-    t = len(phi) + np.arange(2 * len(beta) + 2)
-    level = columns(t) @ beta
+    start, length = len(phi), 2 * len(beta) + 2
+    level = columns(start, length) @ beta
     for i, weight in enumerate(phi, start=1):
-        level = level - weight * (columns(t - i) @ beta)
-    return np.linalg.lstsq(columns(t), level, rcond=None)[0]
+        level = level - weight * (columns(start - i, length) @ beta)
+    return np.linalg.lstsq(columns(start, length), level, rcond=None)[0]
 
 
 def overlaps(a: Array, b: Array, order: int) -> Array:

@@ -76,7 +76,7 @@ class Autoregression(Forecaster):
                 ys, fixed = [], []
                 for i in members:
                     y, lead = trim(data.array(i))
-                    columns = self._columns(lead + np.arange(len(y)))
+                    columns = self._columns(lead, len(y))
                     fixed.append(
                         columns if parts[i] is None else np.hstack([columns, parts[i][lead:]])
                     )
@@ -132,10 +132,11 @@ class Autoregression(Forecaster):
             raise ValueError(f"order as a list must hold positive lags, got {self.order!r}")
         return lags, False
 
-    def _columns(self, t: Array) -> Array:
-        """The deterministic regressors at rows t (0 is the first row of the fit): const 1, trend t + 1, dummies."""
+    def _columns(self, start: int, length: int) -> Array:
+        """Deterministic regressors of rows start, start + 1, .. of the fit: const 1, trend t + 1, dummies."""
         if self.trend == "c" and not self.season:
-            return np.broadcast_to(1.0, (len(t), 1))
+            return np.broadcast_to(1.0, (length, 1))
+        t = np.arange(start, start + length)
         columns = [np.ones(len(t)) if name == "const" else t + 1.0 for name in TRENDS[self.trend]]
         if self.season:
             first = 1 if "const" in TRENDS[self.trend] else 0
@@ -163,7 +164,7 @@ class Autoregression(Forecaster):
         factor = kernel.factorise(designs, shift, known)
         if choose:
             criteria = self._criteria(factor, q, k, start)
-            order = min(criteria, key=criteria.__getitem__)
+            order = int(np.argmin(criteria))
             if order < start:
                 designs, known = kernel.lower_order(designs, known, order, shift)
                 lags, factor = designs[0].lags, kernel.factorise(designs, shift, known)
@@ -177,7 +178,7 @@ class Autoregression(Forecaster):
         penalty = None
         if self.ridge:
             penalty = np.full(factor.regressors, float(self.ridge))
-            penalty[: self._columns(np.arange(1)).shape[1]] = 0.0
+            penalty[: len(self._column_names())] = 0.0
         fit = finish(
             kernel.solve(factor, penalty), factor, lags, q, shift, "const" in TRENDS[self.trend]
         )
@@ -186,7 +187,7 @@ class Autoregression(Forecaster):
         fit.criteria = criteria
         return fit
 
-    def _criteria(self, factor: kernel.Factor, q: int, k: int, start: int) -> dict[int, float]:
+    def _criteria(self, factor: kernel.Factor, q: int, k: int, start: int) -> Array:
         """The criterion of the nested orders 0 .. start, on the rows common to all, from one factor."""
         if factor.rows <= factor.regressors:
             raise ValueError(
@@ -198,9 +199,7 @@ class Autoregression(Forecaster):
         log_det = np.log(np.maximum(size, np.finfo(float).tiny))
         likelihood = -0.5 * factor.rows * (k * (1 + np.log(2 * np.pi)) + log_det)
         parameters = k * (q + k * np.arange(len(cov)))
-        return dict(
-            enumerate(information(str(self.order), likelihood, parameters, factor.rows).tolist())
-        )
+        return information(str(self.order), likelihood, parameters, factor.rows)
 
     @staticmethod
     @abstractmethod
@@ -217,8 +216,8 @@ class Autoregression(Forecaster):
     def _model(self, i: int) -> LinearFit:
         return self._fits[0] if self.pooled or len(self._fits) == 1 else self._fits[i]
 
-    def _offset(self, fit: LinearFit, t: Array, inputs: Array | None) -> Array:
-        columns = self._columns(t)
+    def _offset(self, fit: LinearFit, start: int, length: int, inputs: Array | None) -> Array:
+        columns = self._columns(start, length)
         return (columns if inputs is None else np.hstack([columns, inputs])) @ fit.beta.T
 
     def _remember(self, i: int, y: Array, inputs: Array | None) -> Memory:
@@ -256,7 +255,7 @@ class Autoregression(Forecaster):
         """Predictive normals and log densities of `y` from `start` on, and the state after it."""
         from seqkit.kernels.companion import companion_filter
 
-        offset = self._offset(fit, start.clock + np.arange(len(y)), inputs)
+        offset = self._offset(fit, start.clock, len(y), inputs)
         n = len(start.mean)
         cov = np.zeros((n, n)) if start.cov is None else start.cov
         args = [np.ascontiguousarray(a) for a in (y, offset, fit.phi, fit.sigma, start.mean, cov)]
@@ -309,7 +308,7 @@ class Autoregression(Forecaster):
             steps = self._run(fit, start, y, inputs)[0]
             mean, scale = steps.mean.copy(), steps.scale.copy()
         else:
-            mean = self._offset(fit, clock + np.arange(len(y)), inputs)
+            mean = self._offset(fit, clock, len(y), inputs)
             for lag, phi in enumerate(fit.phi, start=1):
                 mean[lag:] += y[:-lag] @ phi.T
             scale = np.tile(np.sqrt(np.diag(fit.sigma)), (len(y), 1))
@@ -344,7 +343,7 @@ class Autoregression(Forecaster):
     def _ahead(self, i: int, horizon: int, covariates: Array | None) -> Array:
         """The known part of the next steps of series i, (horizon, k)."""
         inputs = None if covariates is None else covariates[i * horizon : (i + 1) * horizon]
-        return self._offset(self._model(i), self._memory[i].clock + np.arange(horizon), inputs)
+        return self._offset(self._model(i), self._memory[i].clock, horizon, inputs)
 
     def _path(self, i: int, horizon: int, offset: Array, noise: Array | None = None) -> Array:
         """y_{T+1} .. y_{T+h} by the recursion, (..., horizon, k), for every path of `noise` (..., horizon, k)."""

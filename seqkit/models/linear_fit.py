@@ -22,7 +22,7 @@ class LinearFit(Record):
     log_likelihood: float
     rows: int  # observations that entered the likelihood
     fixed: int  # number of regressors that are not lags
-    criteria: dict[int, float] | None  # criterion of every order tried
+    criteria: Array | None  # criterion of the orders 0, 1, .. that were tried
 
     @property
     def channels(self) -> int:
@@ -81,13 +81,12 @@ def finish(
     fit = LinearFit()
     k = len(shift)
     coef, inverse = solution.coef.copy(), solution.inverse
+    errors = np.diagonal(inverse).copy()
     if constant:
         tiled = np.tile(shift, len(lags))
         coef[:, 0] += shift - coef[:, fixed:] @ tiled
-        to_raw = np.eye(coef.shape[1])
-        to_raw[0, fixed:] = -tiled
-        inverse = to_raw @ inverse @ to_raw.T
-    fit.coef, fit.errors, fit.lags, fit.fixed = coef, np.diag(inverse), lags, fixed
+        errors[0] += tiled @ inverse[fixed:, fixed:] @ tiled - 2 * tiled @ inverse[fixed:, 0]
+    fit.coef, fit.errors, fit.lags, fit.fixed = coef, errors, lags, fixed
     fit.sigma, fit.rows = solution.rss / factor.rows, factor.rows
     sign, log_det = np.linalg.slogdet(fit.sigma)
     if sign <= 0 or not np.isfinite(log_det):  # a perfect fit: keep a density, a very narrow one

@@ -1,0 +1,136 @@
+"""Results on the terminal."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import pandas as pd
+from rich import box
+from rich.console import Console
+from rich.markup import escape
+from rich.table import Table
+
+if TYPE_CHECKING:
+    from seqkit.evaluation import Comparison
+
+BEST = "bold green"
+
+
+def console() -> Console:
+    """Standard output; wide enough for every column where it is not a terminal."""
+    made = Console(highlight=False)
+    return made if made.is_terminal else Console(highlight=False, width=160)
+
+
+def number(value: Any) -> str:
+    """Four significant digits; counts as they are."""
+    if isinstance(value, (int, np.integer)):
+        return str(value)
+    if pd.isna(value):
+        return "-"
+    return f"{value:.4g}" if abs(value) < 1e6 else f"{value:.3g}"
+
+
+def grid(title: str = "") -> Table:
+    return Table(title=title or None, title_justify="left", title_style="bold", box=box.SIMPLE_HEAD, pad_edge=False)
+
+
+def frame(table: pd.DataFrame, out: Console, title: str = "") -> None:
+    """A data frame, numbers to the right."""
+    made = grid(title)
+    numeric = [pd.api.types.is_numeric_dtype(kind) for kind in table.dtypes]
+    for column, right in zip(table.columns, numeric, strict=True):
+        made.add_column(escape(str(column)), justify="right" if right else "left", overflow="fold")
+    for row in table.itertuples(index=False):
+        made.add_row(*(number(v) if r else escape(_time(v)) for v, r in zip(row, numeric, strict=True)))
+    out.print(made)
+
+
+def _time(value: Any) -> str:
+    return str(value).removesuffix(" 00:00:00")
+
+
+def comparison(result: Comparison, out: Console) -> None:
+    """A leaderboard per dataset, the overall ranks, whether they mean anything, and what failed."""
+    for dataset in result.datasets.index:
+        out.print(_leaderboard(result, dataset))
+    if len(result.datasets) > 1:
+        out.print(_overall(result))
+    if text := _verdict(result):
+        out.print(text, style="dim", markup=False)
+    _failures(result, out)
+
+
+def _leaderboard(result: Comparison, dataset: str) -> Table:
+    facts, first = result.datasets.loc[dataset], result.metrics[0]
+    size = f"{facts['shortest']} steps" if facts["series"] == 1 else f"{facts['series']} series"
+    season = f"season {facts['season']}, " if facts["season"] > 1 else ""
+    windows = f"{facts['windows']} window{'s' * int(facts['windows'] != 1)}"
+    made = grid(escape(f"{dataset}: {size}, {season}horizon {facts['horizon']}, {windows}"))
+    table = result.leaderboard.xs(dataset, level="dataset")
+    failed = bool(table["failures"].any())
+    made.add_column("model")
+    for metric in result.metrics:
+        made.add_column(metric.name, justify="right")
+    for name in ("mean rank", "seconds", *(("failures",) if failed else ())):
+        made.add_column(name, justify="right")
+    bad = {m.name: m.badness(table[m.name].to_numpy()) for m in result.metrics}
+    leads = {name: values == np.nanmin(values) if np.isfinite(values).any() else values > np.inf for name, values in bad.items()}
+    for row, (model, scores) in enumerate(table.iterrows()):
+        cells = [_cell(scores[m.name], bool(leads[m.name][row])) for m in result.metrics]
+        seconds = scores["fit_seconds"] + scores["predict_seconds"]
+        name = f"[{BEST}]{escape(str(model))}[/]" if leads[first.name][row] else escape(str(model))
+        more = [str(int(scores["failures"]))] if failed else []
+        made.add_row(name, *cells, f"{scores['rank']:.1f}", f"{seconds:.2f}", *more)
+    return made
+
+
+def _cell(value: float, best: bool) -> str:
+    return f"[{BEST}]{number(value)}[/]*" if best else f"{number(value)} "
+
+
+def _overall(result: Comparison) -> Table:
+    table = result.overall
+    relative = next(c for c in table.columns if c.startswith(("relative_", "gain_")))
+    kind, metric = relative.split("_", 1)
+    against = f"{metric} / {result.models[0]}'s" if kind == "relative" else f"gain in {metric} on {result.models[0]}"
+    made = grid(f"all {len(result.datasets)} data sets")
+    made.add_column("model")
+    for name in ("mean rank", against, "best on", "seconds"):
+        made.add_column(escape(name), justify="right")
+    for row, (model, scores) in enumerate(table.iterrows()):
+        name = f"[{BEST}]{escape(str(model))}[/]" if row == 0 else escape(str(model))
+        seconds = scores["fit_seconds"] + scores["predict_seconds"]
+        made.add_row(name, f"{scores['mean_rank']:.2f}", number(scores[relative]), str(int(scores["best"])), f"{seconds:.2f}")
+    return made
+
+
+def _verdict(result: Comparison) -> str:
+    """What the metrics mean, and whether the models can be told apart."""
+    kinds: dict[str, list[str]] = {}
+    for metric in result.metrics:
+        kinds.setdefault(metric.orientation, []).append(metric.name)
+    lines = ["* best; " + "; ".join(f"{', '.join(names)}: {kind}" for kind, names in kinds.items()) + "."]
+    try:
+        ranks = result.ranks()
+    except ValueError:  # too few cases, models or losses for a test
+        return lines[0]
+    best = str(ranks.mean_ranks.index[0])
+    apart = [str(other) for other in ranks.mean_ranks.index[1:] if ranks.p_values.loc[best, other] < ranks.alpha]
+    lines.append(
+        f"Over {ranks.cases} series, ranked by {ranks.metric}: Friedman's test p = {ranks.p_value:.2g}; {best} is first and "
+        + (f"better than {', '.join(apart)} (Nemenyi, 5 %)." if apart else "not told apart from any other (Nemenyi, 5 %).")
+    )
+    return "\n".join(lines)
+
+
+def _failures(result: Comparison, out: Console) -> None:
+    """Each model and dataset that failed once, with the reason and how often."""
+    if not len(result.failures):
+        return
+    out.print(f"{len(result.failures)} failure(s); a model's means are over the cases it did:", style="bold red")
+    for (dataset, model, error), cases in result.failures.groupby(["dataset", "model", "error"], sort=False):
+        times = f" ({len(cases)} times)" if len(cases) > 1 else ""
+        text = f"  {model} on {dataset}{times}: {error}: {' '.join(cases['message'].iloc[0].split())}"
+        out.print(text, markup=False, soft_wrap=True)
