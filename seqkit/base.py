@@ -16,7 +16,7 @@ from typing import Any, Self, TypeVar
 import numpy as np
 
 from seqkit import persistence
-from seqkit.data.calendar import Calendar
+from seqkit.data.calendar import Calendar, comparable
 from seqkit.data.scaling import Identity, Scaling, transform_next
 from seqkit.data.sequences import Array, Sequences, as_sequences
 from seqkit.distributions import Distribution
@@ -401,7 +401,7 @@ def _cut(
     else:
         rows = (
             have.index.get_indexer(need.index)
-            if have.index.dtype == need.index.dtype
+            if comparable(have.index, need.index)
             else np.full(len(need), -1)
         )
         if (rows < 0).any():

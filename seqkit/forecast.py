@@ -125,7 +125,7 @@ class Forecast(Record):
     # -- scores ----------------------------------------------------------------------------------
 
     def align(self, actual: Any) -> Array:
-        """`actual` at the forecast's steps, (series, horizon, channels): by index where it has one, else by position."""
+        """`actual` at the forecast's steps, (series, horizon, channels): by its index if it has one, else by position."""
         given = as_sequences(actual, name="actual", frequency=self._frequency(actual))
         if len(given.columns) != len(self.columns) or given.single != self.single:
             raise ValueError(
@@ -153,7 +153,9 @@ class Forecast(Record):
                 )
             return rows
         if not isinstance(index, pd.RangeIndex):
-            raise ValueError(f"actual has an index of {index.dtype}, the forecast one of {times.dtype}; convert it")
+            raise ValueError(
+                f"actual has an index of {index.dtype}, the forecast one of {times.dtype}; convert it"
+            )
         if len(index) != self.horizon:
             raise ValueError(f"actual has {len(index)} steps, the forecast {self.horizon}")
         return slice(None)
@@ -163,13 +165,17 @@ class Forecast(Record):
         if len(columns) == 1 or columns == self.columns or columns == tuple(range(len(columns))):
             return slice(None)
         if set(columns) != set(self.columns):
-            raise ValueError(f"actual has the channels {list(columns)}, the forecast {list(self.columns)}")
+            raise ValueError(
+                f"actual has the channels {list(columns)}, the forecast {list(self.columns)}"
+            )
         return [columns.index(c) for c in self.columns]
 
     def _frequency(self, actual: Any) -> Any:
         steps = {getattr(times, "freq", None) for times in self._times}
         timed = isinstance(self._times[0], pd.DatetimeIndex) and len(steps) == 1
-        return steps.pop() if timed and isinstance(actual, pd.Series | pd.DataFrame | dict) else None
+        return (
+            steps.pop() if timed and isinstance(actual, pd.Series | pd.DataFrame | dict) else None
+        )
 
     def log_prob(self, actual: Any) -> pd.Series | pd.DataFrame:
         """Log density of each actual value, in nats; NaN where it is missing."""

@@ -11,6 +11,7 @@ import importlib
 import json
 import math
 import zipfile
+import zlib
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
@@ -76,20 +77,32 @@ def load(path: str | Path, *, classes: Iterable[type] = ()) -> Any:
     ------
     ValueError : the file is not a seqkit file, was written by a newer seqkit, or names a foreign class.
     """
+    from safetensors import SafetensorError
     from safetensors.numpy import load as unpack
 
     try:
         with zipfile.ZipFile(path) as archive:
             document = json.loads(archive.read(_TREE))
             arrays = unpack(archive.read(_ARRAYS))
-    except (zipfile.BadZipFile, KeyError) as error:
+        schema, tree = document["schema"], document["object"]
+    except (
+        zipfile.BadZipFile,
+        zlib.error,
+        KeyError,
+        TypeError,
+        ValueError,
+        SafetensorError,
+    ) as error:
         raise ValueError(f"{path} is not a file written by model.save(): {error}") from error
-    if document["schema"] > SCHEMA_VERSION:
+    if not isinstance(schema, int) or schema > SCHEMA_VERSION:
         raise ValueError(
-            f"{path} has schema version {document['schema']}, this seqkit reads up to {SCHEMA_VERSION}; "
+            f"{path} has schema version {schema}, this seqkit reads up to {SCHEMA_VERSION}; "
             "upgrade seqkit to load it"
         )
-    return _decode(document["object"], arrays, {_name(cls): cls for cls in classes})
+    try:
+        return _decode(tree, arrays, {_name(cls): cls for cls in classes})
+    except (KeyError, IndexError, TypeError, AttributeError, StopIteration) as error:
+        raise ValueError(f"{path} is damaged, or was changed by hand: {error!r}") from error
 
 
 def _name(cls: type) -> str:
@@ -129,7 +142,7 @@ def _encode(value: Any, arrays: dict[str, np.ndarray], path: str) -> Any:
 
 def _encode_pandas(value: Any, arrays: dict[str, np.ndarray], path: str) -> dict[str, Any]:
     if isinstance(value, pd.offsets.BaseOffset):
-        return {"$offset": value.freqstr}
+        return _encode_offset(value, path)
     if isinstance(value, pd.Timestamp):
         return {"$timestamp": value.isoformat(), "tz": value.tz and str(value.tz)}
     if isinstance(value, pd.Period):
@@ -138,14 +151,8 @@ def _encode_pandas(value: Any, arrays: dict[str, np.ndarray], path: str) -> dict
         return {"$range": [value.start, value.stop, value.step], "name": value.name}
     if isinstance(value, pd.DatetimeIndex):
         stamps = _encode(np.asarray(value.asi8), arrays, path)
-        tz = value.tz and str(value.tz)
-        return {
-            "$times": stamps,
-            "unit": value.unit,
-            "tz": tz,
-            "freq": value.freqstr,
-            "name": value.name,
-        }
+        tz, freq = value.tz and str(value.tz), value.freq and _encode_offset(value.freq, path)
+        return {"$times": stamps, "unit": value.unit, "tz": tz, "freq": freq, "name": value.name}
     if isinstance(value, pd.PeriodIndex):
         stamps = _encode(np.asarray(value.asi8), arrays, path)
         return {"$periods": stamps, "freq": value.freqstr, "name": value.name}
@@ -153,6 +160,20 @@ def _encode_pandas(value: Any, arrays: dict[str, np.ndarray], path: str) -> dict
         return {"$index": _encode(value.to_numpy(), arrays, path), "name": value.name}
     raise TypeError(
         f"cannot save {path.lstrip('.') or 'this'}: a {type(value).__name__} has no pickle-free form"
+    )
+
+
+def _encode_offset(value: pd.offsets.BaseOffset, path: str) -> dict[str, Any]:
+    """A frequency by its name; by its parts where the name does not tell all."""
+    if type(value) is pd.DateOffset and value.kwds:
+        return {"$dateoffset": dict(value.kwds), "n": value.n}
+    if type(value) is pd.offsets.CustomBusinessDay:
+        days = [str(day) for day in value.holidays]
+        return {"$businessday": days, "n": value.n, "weekmask": value.weekmask}
+    if pd.tseries.frequencies.to_offset(value.freqstr) == value:
+        return {"$offset": value.freqstr}
+    raise TypeError(
+        f"cannot save {path.lstrip('.') or 'this'}: the frequency {value!r} has no name of its own"
     )
 
 
@@ -187,6 +208,12 @@ def _decode(tree: Any, arrays: Mapping[str, np.ndarray], classes: Mapping[str, t
             return obj
         case "$offset":
             return pd.tseries.frequencies.to_offset(tree["$offset"])
+        case "$dateoffset":
+            return pd.DateOffset(tree["n"], **tree["$dateoffset"])
+        case "$businessday":
+            return pd.offsets.CustomBusinessDay(
+                tree["n"], weekmask=tree["weekmask"], holidays=tree["$businessday"]
+            )
         case "$timestamp":
             stamp = pd.Timestamp(tree["$timestamp"])
             return stamp.tz_convert(tree["tz"]) if tree["tz"] else stamp
@@ -200,7 +227,7 @@ def _decode(tree: Any, arrays: Mapping[str, np.ndarray], classes: Mapping[str, t
             index = pd.DatetimeIndex(stamps, name=tree["name"])
             if tree["tz"]:
                 index = index.tz_localize("UTC").tz_convert(tree["tz"])
-            return pd.DatetimeIndex(index, freq=tree["freq"])
+            return pd.DatetimeIndex(index, freq=inner("freq"))
         case "$periods":
             return pd.PeriodIndex.from_ordinals(  # type: ignore[attr-defined]
                 inner("$periods"), freq=tree["freq"], name=tree["name"]
@@ -217,7 +244,10 @@ def _lookup(name: str, classes: Mapping[str, type]) -> type:
         return classes[name]
     module, _, qualname = name.partition(":")
     if module.split(".")[0] == "seqkit":
-        found = getattr(importlib.import_module(module), qualname, None)
+        try:
+            found = getattr(importlib.import_module(module), qualname, None)
+        except ImportError:
+            found = None
         if isinstance(found, type) and issubclass(found, Record):
             return found
     raise ValueError(

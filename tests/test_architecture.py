@@ -23,7 +23,7 @@ ALLOWED = {  # room: the rooms of seqkit that it may import
     "models": FOUNDATION | {"base", "data", "distributions", "kernels"},
     "datasets": FOUNDATION,
     "plotting": FOUNDATION | {"data", "forecast"},
-    "evaluation": FOUNDATION | {"base", "data", "forecast", "plotting", "distributions"},
+    "evaluation": FOUNDATION | {"base", "data", "distributions", "forecast", "kernels", "plotting"},
     "cli": None,  # the outside: it may use all
 }
 

@@ -14,6 +14,13 @@ import pytest
 from seqkit import ETS, Theta
 from seqkit.data.calendar import Calendar
 from seqkit.distributions import Empirical, JointNormal
+from seqkit.kernels.seasonality import (
+    is_multiplicative,
+    is_seasonal,
+    remove_season,
+    restore_season,
+    seasonal_indices,
+)
 from seqkit.kernels.smoothing import (
     Coefficients,
     Likelihood,
@@ -23,14 +30,7 @@ from seqkit.kernels.smoothing import (
     smooth,
 )
 from seqkit.models._ets_fit import Form, fit_form
-from seqkit.models.seasonality import (
-    is_multiplicative,
-    is_seasonal,
-    period_of,
-    remove_season,
-    restore_season,
-    seasonal_indices,
-)
+from seqkit.models.local import period_of
 
 DATASETS = Path(__file__).parents[1] / "datasets"
 FORMS = [Form(e, t, s) for e, t, s in product("AM", ("N", "A", "Ad"), "NAM")]

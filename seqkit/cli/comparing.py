@@ -17,11 +17,13 @@ if TYPE_CHECKING:
 
 def run(
     data: list[str], models: str, horizon: int | None, windows: int | None, metrics: str, season: int | None,
-    refit: bool, jobs: int | None, columns: Columns, report: str, out: str, as_json: bool,
+    refit: bool, jobs: int, columns: Columns, report: str, out: str, as_json: bool,
 ) -> None:  # fmt: skip
     """Compare, print, write."""
     from seqkit.evaluation.catalogue import parse_all
 
+    if jobs == 0:
+        raise UsageProblem("--jobs is 0; expected a number of processes, or -1 for one per core")
     specs = parse_models(models)
     names = split_list(metrics)
     with as_usage():
@@ -29,16 +31,15 @@ def run(
     sources = _sources(data, columns)
     plans = {s.name: _plan(s, specs, horizon, windows) for s in sources}
     result = _join([_compare(group, m, specs, plans, names, refit, jobs) for m, group in _by_season(sources, season)], sources)
-    files = write(result, report, out)
     if as_json:
+        files = write(result, report, out)
         print(json.dumps({**json.loads(result.to_json()), "files": [str(path) for path in files]}, indent=1))
     else:
         from seqkit.cli import show
 
         terminal = show.console()
         show.comparison(result, terminal)
-        for path in files:
-            terminal.print(f"wrote {path}", markup=False, soft_wrap=True)
+        show.written(write(result, report, out), terminal)
     _refuse_total_failure(result)
 
 
@@ -81,7 +82,7 @@ def _check_channels(source: Source, specs: list[Spec]) -> None:
     if refusing:
         columns = [str(c) for c in source.data.columns]
         raise UsageProblem(
-            f"{source.name} has {len(columns)} columns, and {', '.join(refusing)} forecast(s) one; choose a column, as in "
+            f"{source.name} has {len(columns)} columns, and {', '.join(refusing)} can forecast only one; choose a column, as in "
             f"{source.name}:{columns[0]} (it has {', '.join(columns)}), or leave out {', '.join(refusing)}"
         )
 
@@ -96,7 +97,7 @@ def _by_season(sources: list[Source], season: int | None) -> list[tuple[int, lis
 
 def _compare(
     group: list[Source], season: int, specs: list[Spec], plans: dict[str, tuple[int, int]], metrics: list[str],
-    refit: bool, jobs: int | None,
+    refit: bool, jobs: int,
 ) -> Comparison:  # fmt: skip
     from seqkit.evaluation import compare
 
@@ -175,7 +176,7 @@ def _pictures(result: Comparison, folder: Path) -> list[Path]:
             note(f"no picture {name}: {plain(error)}")
             continue
         paths.append(folder / f"{name}.png")
-        figure.savefig(paths[-1], dpi=150, facecolor="white", bbox_inches="tight")
+        figure.savefig(paths[-1], dpi=150, facecolor="white")
     return paths
 
 

@@ -27,7 +27,7 @@ def run(
     spec.build(None)
     levels = parse_levels(level)
     inputs = split_list(covariates)
-    _check(inputs, future, out, as_json)
+    _check(inputs, future, out, plot, as_json)
     table = read_table(path, columns, inputs)
     m = season or season_of(table.series)
     fitted, forecast = _forecast(spec, table, m, horizon or (m if m > 1 else 10), future, inputs)
@@ -58,7 +58,7 @@ def parse_levels(text: str) -> list[float]:
     return levels
 
 
-def _check(inputs: list[str], future: str, out: str, as_json: bool) -> None:
+def _check(inputs: list[str], future: str, out: str, plot: str, as_json: bool) -> None:
     if inputs and not future:
         raise UsageProblem("--covariates needs --future, a file with the covariates of the steps to forecast")
     if future and not inputs:
@@ -67,6 +67,8 @@ def _check(inputs: list[str], future: str, out: str, as_json: bool) -> None:
         raise UsageProblem("--out - and --json both write to standard output; leave one out")
     if out not in ("", "-") and not out.lower().endswith((".csv", ".csv.gz", ".parquet", ".pq")):
         raise UsageProblem(f"--out is {out!r}; expected a path ending in .csv or .parquet, or - for standard output")
+    if plot and not plot.lower().endswith((".png", ".svg", ".pdf")):
+        raise UsageProblem(f"--plot is {plot!r}; expected a path ending in .png, .svg or .pdf")
 
 
 def _forecast(
@@ -114,10 +116,7 @@ def _draw(forecast: Forecast, history: Any, levels: list[float], plot: str) -> P
     axes = forecast.plot(history, level=levels)
     figure = np.ravel(axes)[0].figure
     path = _folder_for(plot)
-    try:
-        figure.savefig(path, dpi=150, facecolor="white")
-    except ValueError as error:  # a format that matplotlib does not write
-        raise UsageProblem(f"--plot is {plot!r}: {error}") from error
+    figure.savefig(path, dpi=150, facecolor="white")
     return path
 
 
@@ -144,5 +143,4 @@ def _print(spec: Spec, fitted: Any, result: pd.DataFrame, files: list[Path]) -> 
     show.frame(result.head(shown), out, f"{spec.label}, {fitted._header.describe()}")
     if len(result) > shown:
         out.print(f"... {len(result) - shown} more rows; --out fc.csv writes all of them", style="dim")
-    for path in files:
-        out.print(f"wrote {path}", markup=False, soft_wrap=True)
+    show.written(files, out)

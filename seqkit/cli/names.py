@@ -96,7 +96,7 @@ class Spec:
                 *MODELS[self.name](None).get_params(deep=False),
                 *(outer if self.wrapped else ()),
             ]
-            raise unknown(f"parameter of {self.name}", next(iter(rest)), has)
+            raise unknown("parameter", next(iter(rest)), has, f"the model {self.name}")
         return model
 
 

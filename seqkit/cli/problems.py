@@ -37,7 +37,7 @@ def as_usage(context: str = "") -> Iterator[None]:
         raise UsageProblem(f"{context}{error}") from error
 
 
-def unknown(kind: str, name: str, known: Iterable[str]) -> UsageProblem:
+def unknown(kind: str, name: str, known: Iterable[str], place: str = "") -> UsageProblem:
     """No such name, with those that are near and those that exist.
 
     >>> str(unknown("model", "arr", ["ar", "ets"]))
@@ -46,7 +46,7 @@ def unknown(kind: str, name: str, known: Iterable[str]) -> UsageProblem:
     names = list(known)
     near = difflib.get_close_matches(name.lower(), names, n=2, cutoff=0.6)
     hint = f"did you mean {' or '.join(map(repr, near))}? " if near else ""
-    return UsageProblem(f"no {kind} {name!r}; {hint}known: {', '.join(names)}")
+    return UsageProblem(f"no {kind} {name!r}{place and f' in {place}'}; {hint}known: {', '.join(names)}")
 
 
 def plain(error: BaseException) -> str:

@@ -12,6 +12,8 @@ from rich.markup import escape
 from rich.table import Table
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from seqkit.evaluation import Comparison
 
 BEST = "bold green"
@@ -32,42 +34,60 @@ def number(value: Any) -> str:
     return f"{value:.4g}" if abs(value) < 1e6 else f"{value:.3g}"
 
 
-def grid(title: str = "") -> Table:
-    return Table(title=title or None, title_justify="left", title_style="bold", box=box.SIMPLE_HEAD, pad_edge=False)
+def grid() -> Table:
+    return Table(box=box.SIMPLE_HEAD, pad_edge=False)
 
 
-def frame(table: pd.DataFrame, out: Console, title: str = "") -> None:
+def heading(text: str, out: Console) -> None:
+    """A line above a table; its own line, because a table's title is folded to the table's width."""
+    out.print(text, style="bold", markup=False, soft_wrap=True)
+
+
+def frame(table: pd.DataFrame, out: Console, title: str) -> None:
     """A data frame, numbers to the right."""
-    made = grid(title)
+    made = grid()
+    times = {c: table[c].astype(str) for c in table.columns if pd.api.types.is_datetime64_any_dtype(table[c].dtype)}
+    table = table.assign(**times)
     numeric = [pd.api.types.is_numeric_dtype(kind) for kind in table.dtypes]
     for column, right in zip(table.columns, numeric, strict=True):
         made.add_column(escape(str(column)), justify="right" if right else "left", overflow="fold")
     for row in table.itertuples(index=False):
-        made.add_row(*(number(v) if r else escape(_time(v)) for v, r in zip(row, numeric, strict=True)))
+        made.add_row(*(number(v) if r else escape(str(v)) for v, r in zip(row, numeric, strict=True)))
+    heading(title, out)
     out.print(made)
 
 
-def _time(value: Any) -> str:
-    return str(value).removesuffix(" 00:00:00")
+def written(files: list[Path], out: Console) -> None:
+    """Where the results lie, the files of one folder on one line."""
+    for folder in dict.fromkeys(path.parent for path in files):
+        inside = [path.name for path in files if path.parent == folder]
+        text = str(folder / inside[0]) + (f", with {', '.join(inside[1:])} beside it" if inside[1:] else "")
+        out.print(f"wrote {text}", markup=False, soft_wrap=True)
 
 
 def comparison(result: Comparison, out: Console) -> None:
     """A leaderboard per dataset, the overall ranks, whether they mean anything, and what failed."""
     for dataset in result.datasets.index:
+        heading(_facts(result, dataset), out)
         out.print(_leaderboard(result, dataset))
     if len(result.datasets) > 1:
+        heading(f"all {len(result.datasets)} data sets", out)
         out.print(_overall(result))
     if text := _verdict(result):
         out.print(text, style="dim", markup=False)
     _failures(result, out)
 
 
-def _leaderboard(result: Comparison, dataset: str) -> Table:
-    facts, first = result.datasets.loc[dataset], result.metrics[0]
+def _facts(result: Comparison, dataset: str) -> str:
+    facts = result.datasets.loc[dataset]
     size = f"{facts['shortest']} steps" if facts["series"] == 1 else f"{facts['series']} series"
     season = f"season {facts['season']}, " if facts["season"] > 1 else ""
     windows = f"{facts['windows']} window{'s' * int(facts['windows'] != 1)}"
-    made = grid(escape(f"{dataset}: {size}, {season}horizon {facts['horizon']}, {windows}"))
+    return f"{dataset}: {size}, {season}horizon {facts['horizon']}, {windows}"
+
+
+def _leaderboard(result: Comparison, dataset: str) -> Table:
+    made, first = grid(), result.metrics[0]
     table = result.leaderboard.xs(dataset, level="dataset")
     failed = bool(table["failures"].any())
     made.add_column("model")
@@ -95,7 +115,7 @@ def _overall(result: Comparison) -> Table:
     relative = next(c for c in table.columns if c.startswith(("relative_", "gain_")))
     kind, metric = relative.split("_", 1)
     against = f"{metric} / {result.models[0]}'s" if kind == "relative" else f"gain in {metric} on {result.models[0]}"
-    made = grid(f"all {len(result.datasets)} data sets")
+    made = grid()
     made.add_column("model")
     for name in ("mean rank", against, "best on", "seconds"):
         made.add_column(escape(name), justify="right")

@@ -91,5 +91,5 @@ def _pick(content: Any, name: str, column: str, card: Card) -> Any:
         shown = ", ".join(list(found)[:3])
         raise UsageProblem(f"the dataset {name!r} has no series {column!r}; it has {len(found)}: {shown}, ...")
     if column not in found:
-        raise unknown(f"column of {name}", column, found)
+        raise unknown("column", column, found, f"the dataset {name!r}")
     return content[found[column]]

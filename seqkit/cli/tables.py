@@ -96,7 +96,7 @@ def read_table(path: str, asked: Columns, covariates: Sequence[str] = ()) -> Tab
     frame = read_frame(path)
     for column in (asked.time, asked.id, *asked.target, *covariates):
         if column and column not in frame.columns:
-            raise unknown(f"column of {path}", column, frame.columns)
+            raise unknown("column", column, frame.columns, path)
     columns = _settle(frame, path, asked, covariates)
     if columns.time:
         frame = _with_times(frame, path, columns)
@@ -120,7 +120,7 @@ def read_covariates(path: str, columns: Columns, covariates: Sequence[str]) -> p
     frame = read_frame(path)
     for column in (columns.time, columns.id, *covariates):
         if column and column not in frame.columns:
-            raise unknown(f"column of {path}", column, frame.columns)
+            raise unknown("column", column, frame.columns, path)
     if columns.time:
         frame = _with_times(frame, path, columns)
     for column in covariates:
@@ -228,6 +228,7 @@ def _parse_times(column: pd.Series) -> pd.Series | None:
 
 def _with_times(frame: pd.DataFrame, path: str, columns: Columns) -> pd.DataFrame:
     """Rows in the order of time, the times parsed."""
+    import numpy as np
     import pandas as pd
 
     time, stamps = columns.time, frame[columns.time]
@@ -268,7 +269,8 @@ def _with_times(frame: pd.DataFrame, path: str, columns: Columns) -> pd.DataFram
     groups = frame.groupby(columns.id, sort=False)[time] if columns.id else [("", frame[time])]
     if not all(times.is_monotonic_increasing for _, times in groups):
         note(f"{path} was put in the order of {time!r}")
-        frame = frame.sort_values(time, kind="stable")
+        series = pd.factorize(frame[columns.id])[0] if columns.id else np.zeros(len(frame))
+        frame = frame.iloc[np.lexsort((frame[time], series))]
     return frame
 
 

@@ -276,7 +276,9 @@ class Difference(Scaling):
         return np.concatenate([self._difference(rows)[self.memory :] for rows in joined])
 
     def restore(self, forecast: Distribution) -> Distribution:
-        if not all(hasattr(member, "linear") for member in getattr(forecast, "members", [forecast])):
+        if not all(
+            hasattr(member, "linear") for member in getattr(forecast, "members", [forecast])
+        ):
             raise TypeError(
                 f"{self!r} sums forecasts back and needs them joint over steps, but this model gives independent "
                 f"{type(forecast).__name__} steps; use another scaling or a model with sampled paths"
@@ -303,11 +305,14 @@ class Difference(Scaling):
         return steps.affine(self._known(data), 1.0)
 
     def _known(self, data: Sequences) -> Array:
-        """The part of y_t that earlier values fix, NaN where one of them is missing: -sum_j (-1)^j C(times, j) y_{t-j lag}."""
+        """What earlier values fix of y_t, -sum_j (-1)^j C(times, j) y_{t-j lag}; NaN where one of them is missing."""
         known = np.zeros_like(data.values)
         for j in range(1, self.times + 1):
             back = j * self.lag
-            earlier = [np.concatenate([np.full_like(y[:back], np.nan), y[:-back]]) for y in map(data.array, range(len(data)))]
+            earlier = [
+                np.concatenate([np.full_like(y[:back], np.nan), y[:-back]])
+                for y in map(data.array, range(len(data)))
+            ]
             known -= (-1) ** j * math.comb(self.times, j) * np.concatenate(earlier)
         return known
 
@@ -317,7 +322,11 @@ class Difference(Scaling):
         return aligned
 
     def __repr__(self) -> str:
-        return f"{type(self).__name__}(lag={self.lag}, times={self.times})"
+        return (
+            f"Difference({self.lag})"
+            if self.times == 1
+            else f"Difference({self.lag}, times={self.times})"
+        )
 
 
 def SeasonalDifference(season: int, times: int = 1) -> Difference:

@@ -342,7 +342,8 @@ def as_sequences(x: Any, *, name: str = "x", frequency: Any = None) -> Sequences
     if hasattr(x, "to_pandas"):
         return as_sequences(x.to_pandas(), name=name, frequency=frequency)
     raise TypeError(
-        f"{name} is a {type(x).__name__}; expected a pandas Series or DataFrame, a NumPy array, or a dict or list of them"
+        f"{name} is a {type(x).__name__}; expected a pandas Series or DataFrame, a NumPy array, or a dict or "
+        "list of them"
     )
 
 

@@ -105,7 +105,9 @@ class Distribution(Record, ABC):
         from .transformed import Affine
 
         shape = np.broadcast_shapes(self.shape, np.shape(shift), np.shape(factor))
-        return self.through(Affine(*(np.broadcast_to(np.asarray(a, float), shape) for a in (shift, factor))))
+        return self.through(
+            Affine(*(np.broadcast_to(np.asarray(a, float), shape) for a in (shift, factor)))
+        )
 
     def through(self, bijection: Any) -> Distribution:
         """The distribution of bijection.inverse(Y)."""
@@ -134,13 +136,16 @@ def _counts(counted: Distribution, most: int) -> Array | None:
 
 
 def count_crps(counted: Distribution, y: Array) -> Array:
-    """The integral of (F(x) - 1{x >= y})^2 for a law on 0, 1, 2, ..: constant between two counts but for a step at y."""
-    top = int(max(np.max(counted._ppf(np.float64(1 - 1e-12))), np.max(np.nan_to_num(y), initial=0.0))) + 1
+    """The integral of (F(x) - 1{x >= y})^2 for a law on 0, 1, ..: constant between counts but for a step at y."""
+    top = (
+        max(np.max(counted._ppf(np.float64(1 - 1e-12))), np.max(np.nan_to_num(y), initial=0.0)) + 1
+    )
     total = np.maximum(-y, 0.0) + np.zeros(counted.shape)
-    for k in range(top + 1):
+    for start in np.arange(0, top + 1, 1024):
+        k = np.arange(start, min(start + 1024, top + 1)).reshape(-1, *[1] * total.ndim)
         below = np.clip(y - k, 0.0, 1.0)  # the part of [k, k + 1) that lies before y
-        reached = counted.cdf(np.float64(k))
-        total += below * reached**2 + (1 - below) * (1 - reached) ** 2
+        reached = counted.cdf(k)
+        total += (below * reached**2 + (1 - below) * (1 - reached) ** 2).sum(0)
     return total
 
 

@@ -125,7 +125,9 @@ class Transformed(Distribution):
         if not self.discrete:
             return inside
         whole = np.rint(inside)
-        return np.where(np.abs(inside - whole) <= 1e-9 * np.maximum(1.0, np.abs(whole)), whole, inside)
+        return np.where(
+            np.abs(inside - whole) <= 1e-9 * np.maximum(1.0, np.abs(whole)), whole, inside
+        )
 
     def log_prob(self, y: Any) -> Array:
         y = np.asarray(y, float)

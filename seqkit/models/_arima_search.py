@@ -11,11 +11,11 @@ from itertools import product
 
 import numpy as np
 
+from seqkit.kernels.seasonality import remove_season, restore_season, seasonal_indices
 from seqkit.kernels.stl import stl
 from seqkit.models import _arima_fit as arima
 from seqkit.models._arima_fit import Fit
 from seqkit.models._arima_order import Order, difference, least_root
-from seqkit.models.seasonality import remove_season, restore_season, seasonal_indices
 
 KPSS_LEVEL = 0.463  # 5 % point of the level statistic (Kwiatkowski et al. 1992, table 1)
 STRENGTH = 0.64  # seasonal strength above which to difference (Wang, Smith & Hyndman 2006)

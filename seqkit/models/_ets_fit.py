@@ -7,8 +7,8 @@ from itertools import product
 
 import numpy as np
 
+from seqkit.kernels.seasonality import remove_season, seasonal_indices
 from seqkit.kernels.smoothing import Coefficients, Likelihood, log_likelihood, smooth
-from seqkit.models.seasonality import remove_season, seasonal_indices
 
 # The usual region (Hyndman et al. 2008, section 10.2): 0 < beta < alpha < 1, 0 < gamma < 1 - alpha,
 # held by fitting beta / alpha and gamma / (1 - alpha), each within these bounds.

@@ -17,8 +17,7 @@ from seqkit.models import _arima_search as choice
 from seqkit.models import _arima_state as space
 from seqkit.models._arima_fit import Fit
 from seqkit.models._arima_order import Order, difference, least_root, trend_of
-from seqkit.models.local import LocalForecaster, State
-from seqkit.models.seasonality import period_of
+from seqkit.models.local import LocalForecaster, State, period_of
 
 _CRITERIA = ("aicc", "aic", "bic")
 
@@ -130,7 +129,7 @@ class AutoARIMA(LocalForecaster):
 
     @property
     def parameters_(self) -> Any:
-        """Estimates by name; for several series or channels a list of lists."""
+        """Estimates by name; a Series or frame for several series or channels."""
         return self._told("parameters")
 
     @property
@@ -147,10 +146,6 @@ class AutoARIMA(LocalForecaster):
     def bic_(self) -> Any:
         """Schwarz's criterion of the differenced series, in model units."""
         return self._told("bic")
-
-    def _told(self, name: str) -> Any:
-        rows = [[getattr(state, name) for state in row] for row in self.states_]
-        return rows[0][0] if len(rows) == len(rows[0]) == 1 else rows
 
     # -- hooks -----------------------------------------------------------------------------------
 

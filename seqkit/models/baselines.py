@@ -13,9 +13,9 @@ import numpy as np
 from seqkit.data.calendar import Calendar
 from seqkit.data.sequences import Array
 from seqkit.distributions import JointNormal, Normal
+from seqkit.kernels.seasonality import is_multiplicative, is_seasonal, season_of, seasonal_indices
 
-from .local import LocalForecaster, State
-from .seasonality import is_multiplicative, is_seasonal, season_of, seasonal_indices
+from .local import LocalForecaster, State, period_of
 
 _FLOOR = 1e-8  # a constant series still gets a (very narrow) density, relative to its size
 
@@ -27,17 +27,6 @@ def spread(errors: Array, level: Array | float, parameters: int = 0) -> float:
     if not len(seen):
         return size
     return max(float(np.sqrt(seen @ seen / max(len(seen) - parameters, 1))), _FLOOR * size)
-
-
-def resolve_season(season: int | None, clock: Calendar) -> int:
-    """The season asked for, or the calendar's own."""
-    if season is None:
-        return clock.season
-    if isinstance(season, bool) or not isinstance(season, (int, np.integer)) or season < 1:
-        raise ValueError(
-            f"season must be a positive number of steps or None (from the calendar), got {season!r}"
-        )
-    return int(season)
 
 
 def last_seen(y: Array) -> tuple[Array, Array]:
@@ -187,7 +176,7 @@ class SeasonalNaive(LocalForecaster):
     season: int | None = None
 
     def _learn(self, y: Array, clock: Calendar) -> SeasonalState:
-        m = resolve_season(self.season, clock)
+        m = period_of(self.season, clock)
         if len(y) <= m or _observed(y) < 2:
             raise self._too_short(min(len(y), _observed(y)), m + 1)
         steps = _seasons(y[:, 0], m)
@@ -265,7 +254,7 @@ class Naive2(LocalForecaster):
     def _learn(self, y: Array, clock: Calendar) -> Naive2State:
         if _observed(y) < 2:
             raise self._too_short(_observed(y), 2)
-        m = resolve_season(self.season, clock)
+        m = period_of(self.season, clock)
         multiplicative = is_multiplicative(y)
         indices = np.ones(1) if multiplicative else np.zeros(1)
         if is_seasonal(y, m):

@@ -15,8 +15,7 @@ from seqkit.distributions import Distribution, Empirical, JointNormal, Normal
 from seqkit.kernels.smoothing import Coefficients, Smoothed, response, simulate, smooth
 from seqkit.models import _ets_fit as fitting
 from seqkit.models._ets_fit import Fit, Form
-from seqkit.models.local import LocalForecaster, State
-from seqkit.models.seasonality import period_of
+from seqkit.models.local import LocalForecaster, State, period_of
 
 _ERROR = {"auto": ("A", "M"), "add": ("A",), "mul": ("M",)}
 _TREND = {"auto": ("N", "A", "Ad"), None: ("N",), "add": ("A",), "damped": ("Ad",)}
@@ -118,32 +117,28 @@ class ETS(LocalForecaster):
 
     @property
     def form_(self) -> Any:
-        """The form chosen, e.g. ``"ETS(M,Ad,M)"``; for several series or channels a list of lists."""
+        """The form chosen, e.g. ``"ETS(M,Ad,M)"``; a Series or frame for several series or channels."""
         return self._told("form")
 
     @property
     def parameters_(self) -> Any:
-        """Smoothing parameters by name; for several series or channels a list of lists."""
+        """Smoothing parameters by name; a Series or frame for several series or channels."""
         return self._told("parameters")
 
     @property
     def log_likelihood_(self) -> Any:
-        """Log-likelihood in model units; for several series or channels a list of lists."""
+        """Log-likelihood in model units; a Series or frame for several series or channels."""
         return self._told("log_likelihood")
 
     @property
     def aic_(self) -> Any:
-        """Akaike's criterion in model units; for several series or channels a list of lists."""
+        """Akaike's criterion in model units; a Series or frame for several series or channels."""
         return self._told("aic")
 
     @property
     def bic_(self) -> Any:
-        """Schwarz's criterion in model units; for several series or channels a list of lists."""
+        """Schwarz's criterion in model units; a Series or frame for several series or channels."""
         return self._told("bic")
-
-    def _told(self, name: str) -> Any:
-        rows = [[getattr(state, name) for state in row] for row in self.states_]
-        return rows[0][0] if len(rows) == len(rows[0]) == 1 else rows
 
     # -- hooks -----------------------------------------------------------------------------------
 

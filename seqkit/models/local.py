@@ -7,6 +7,7 @@ from abc import abstractmethod
 from typing import Any
 
 import numpy as np
+import pandas as pd
 
 from seqkit.base import Forecaster
 from seqkit.data.calendar import Calendar
@@ -66,6 +67,17 @@ class LocalForecaster(Forecaster):
                 f"{type(self).__name__} does not use covariates; leave them out, or use AR"
             )
 
+    def _told(self, name: str) -> Any:
+        """An attribute of the states: one value, or one per series (and channel) by name."""
+        header = self._fitted()
+        rows = [[getattr(state, name) for state in row] for row in self.states_]
+        if len(rows[0]) > 1:
+            return pd.DataFrame(rows, index=pd.Index(header.keys), columns=pd.Index(header.columns))
+        if header.single:
+            return rows[0][0]
+        keys = pd.Index(header.keys, name="series", tupleize_cols=False)
+        return pd.Series([row[0] for row in rows], index=keys, name=name)
+
     @staticmethod
     def _too_short(length: int, needed: int) -> ValueError:
         return ValueError(
@@ -113,3 +125,13 @@ def _beside(parts: list[Distribution]) -> Distribution:
 
 class State(Record):
     """Base of the states of local forecasters."""
+
+
+def period_of(season: int | None, clock: Calendar) -> int:
+    """Steps per season: the number asked for, or that of the calendar for None."""
+    period = clock.season if season is None else season
+    if isinstance(period, bool) or not isinstance(period, (int, np.integer)) or period < 1:
+        raise ValueError(
+            f"season must be a positive number of steps, or None for the calendar's; got {season!r}"
+        )
+    return int(period)

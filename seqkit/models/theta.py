@@ -9,17 +9,16 @@ import numpy as np
 from seqkit.data.calendar import Calendar
 from seqkit.data.sequences import Array
 from seqkit.distributions import JointNormal, Normal
-from seqkit.kernels.smoothing import Coefficients, Smoothed, smooth
-from seqkit.models._ets_fit import Form, fit_form
-from seqkit.models.local import LocalForecaster, State
-from seqkit.models.seasonality import (
+from seqkit.kernels.seasonality import (
     is_multiplicative,
     is_seasonal,
-    period_of,
     remove_season,
     season_of,
     seasonal_indices,
 )
+from seqkit.kernels.smoothing import Coefficients, Smoothed, smooth
+from seqkit.models._ets_fit import Form, fit_form
+from seqkit.models.local import LocalForecaster, State, period_of
 
 
 @dataclasses.dataclass(eq=False)

@@ -10,17 +10,11 @@ Rows are counted from 0: index ``j`` of the ``season`` indices belongs to rows `
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 import numpy as np
-
-if TYPE_CHECKING:
-    from seqkit.data.calendar import Calendar
 
 __all__ = [
     "is_multiplicative",
     "is_seasonal",
-    "period_of",
     "remove_season",
     "restore_season",
     "season_of",
@@ -29,20 +23,6 @@ __all__ = [
 
 # One-sided 5 % point of the normal distribution, as rounded in the code of the competition.
 CRITICAL = 1.645
-
-
-def period_of(season: int | None, clock: Calendar) -> int:
-    """Rows per season: the one asked for, or that of the calendar for None.
-
-    Raises
-    ------
-    ValueError
-        if it is not a positive integer.
-    """
-    period = clock.season if season is None else season
-    if isinstance(period, bool) or not isinstance(period, (int, np.integer)) or period < 1:
-        raise ValueError(f"season must be a positive integer or None, got {season!r}")
-    return int(period)
 
 
 def is_seasonal(y: np.ndarray, season: int, *, critical: float = CRITICAL) -> bool:
