@@ -21,7 +21,7 @@ $(VENV)/bin/python:
 
 $(STAMP)run: constraints.txt pyproject.toml | $(VENV)/bin/python
 	@echo "installing seqkit and its dependencies (once)"
-	@$(PIP) --editable '.[classical,parquet]'
+	@$(PIP) --editable '.[parquet]'
 	@$(BIN)/python -m compileall -q seqkit
 	@touch $@
 

@@ -43,7 +43,7 @@ def main() -> None:
              "VAR.fit", lambda: VAR(wide).fit(2).bse, goal=20),
         race("Yule-Walker(12), T = 10,000",
              lambda: seqkit.AR(12, method="yule-walker").fit(short),
-             "yule_walker", lambda: yule_walker(short, 12, result=True)),
+             "yule_walker", lambda: yule_walker(short, 12)),
         race("Burg(12), T = 10,000", lambda: seqkit.AR(12, method="burg").fit(short),
              "burg", lambda: burg(short, 12)),
     ]  # fmt: skip
