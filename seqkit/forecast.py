@@ -125,7 +125,7 @@ class Forecast(Record):
     # -- scores ----------------------------------------------------------------------------------
 
     def align(self, actual: Any) -> Array:
-        """`actual` at the forecast's steps, (series, horizon, channels): by its index if it has one, else by position."""
+        """`actual` at the forecast's steps, (series, horizon, channels): by its index, else by position."""
         given = as_sequences(actual, name="actual", frequency=self._frequency(actual))
         if len(given.columns) != len(self.columns) or given.single != self.single:
             raise ValueError(

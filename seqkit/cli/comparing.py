@@ -30,10 +30,16 @@ def run(
         parse_all(names)
     sources = _sources(data, columns)
     plans = {s.name: _plan(s, specs, horizon, windows) for s in sources}
-    result = _join([_compare(group, m, specs, plans, names, refit, jobs) for m, group in _by_season(sources, season)], sources)
+    groups = _by_season(sources, season)
+    parts = [_compare(group, m, specs, plans, names, refit, jobs) for m, group in groups]
+    result = _join(parts, sources)
     if as_json:
         files = write(result, report, out)
-        print(json.dumps({**json.loads(result.to_json()), "files": [str(path) for path in files]}, indent=1))
+        print(
+            json.dumps(
+                {**json.loads(result.to_json()), "files": [str(path) for path in files]}, indent=1
+            )
+        )
     else:
         from seqkit.cli import show
 
@@ -44,8 +50,12 @@ def run(
 
 
 def _sources(data: list[str], columns: Columns) -> list[Source]:
-    if columns.given and not any(is_file(text) or is_file(text.rpartition(":")[0]) for text in data):
-        raise UsageProblem("--time, --target, --id and --frequency are for files, but only datasets of seqkit's were named")
+    if columns.given and not any(
+        is_file(text) or is_file(text.rpartition(":")[0]) for text in data
+    ):
+        raise UsageProblem(
+            "--time, --target, --id and --frequency are for files, but none was named"
+        )
     sources = [find_source(text, columns) for text in data]
     names = [source.name for source in sources]
     for name in names:
@@ -54,7 +64,9 @@ def _sources(data: list[str], columns: Columns) -> list[Source]:
     return sources
 
 
-def _plan(source: Source, specs: list[Spec], horizon: int | None, windows: int | None) -> tuple[int, int]:
+def _plan(
+    source: Source, specs: list[Spec], horizon: int | None, windows: int | None
+) -> tuple[int, int]:
     """Horizon and windows, checked against the data before anything is fitted."""
     data = source.data
     steps = horizon or source.horizon
@@ -63,8 +75,8 @@ def _plan(source: Source, specs: list[Spec], horizon: int | None, windows: int |
     length = int(data.lengths[shortest])
     if length <= steps * count:
         raise UsageProblem(
-            f"{source.name}: {data.label(shortest)} has {length} steps, but {count} window(s) of {steps} steps and a history "
-            f"before them need more than {steps * count}; lower --horizon or --windows"
+            f"{source.name}: {data.label(shortest)} has {length} steps, but {count} window(s) of {steps} "
+            f"steps and a history before them need more than {steps * count}; lower --horizon or --windows"
         )
     if len(data.columns) > 1:
         _check_channels(source, specs)
@@ -80,10 +92,10 @@ def _check_channels(source: Source, specs: list[Spec]) -> None:
         except ValueError:
             refusing.append(spec.label)
     if refusing:
-        columns = [str(c) for c in source.data.columns]
+        columns, those = [str(c) for c in source.data.columns], ", ".join(refusing)
         raise UsageProblem(
-            f"{source.name} has {len(columns)} columns, and {', '.join(refusing)} can forecast only one; choose a column, as in "
-            f"{source.name}:{columns[0]} (it has {', '.join(columns)}), or leave out {', '.join(refusing)}"
+            f"{source.name} has {len(columns)} columns, and {those} can forecast only one; "
+            f"choose a column, as in {source.name}:{columns[0]} (it has {', '.join(columns)}), or leave out {those}"
         )
 
 
@@ -129,7 +141,11 @@ def _join(parts: list[Comparison], sources: list[Source]) -> Comparison:
 
 def _refuse_total_failure(result: Comparison) -> None:
     if result.leaderboard[[m.name for m in result.metrics]].isna().all(axis=None):
-        first = result.failures["message"].iloc[0] if len(result.failures) else "no actual value to score by"
+        first = (
+            result.failures["message"].iloc[0]
+            if len(result.failures)
+            else "no actual value to score by"
+        )
         raise Problem(f"no model has a score; the first reason: {plain(ValueError(first))}")
 
 
@@ -153,7 +169,10 @@ def write(result: Comparison, report: str, out: str) -> list[Path]:
 
 
 def _tables(result: Comparison, folder: Path) -> list[Path]:
-    tables: dict[str, Any] = {"leaderboard": result.leaderboard.reset_index(), "scores": result.scores}
+    tables: dict[str, Any] = {
+        "leaderboard": result.leaderboard.reset_index(),
+        "scores": result.scores,
+    }
     if len(result.failures):
         tables["failures"] = result.failures
     paths = []
@@ -165,7 +184,7 @@ def _tables(result: Comparison, folder: Path) -> list[Path]:
 
 def _pictures(result: Comparison, folder: Path) -> list[Path]:
     """PNG plots; those for which the comparison is too small are left out."""
-    wanted: list[tuple[str, dict[str, Any]]] = [("leaderboard", {}), ("horizon", {}), ("ranks", {})]
+    wanted: list[tuple[Any, dict[str, Any]]] = [("leaderboard", {}), ("horizon", {}), ("ranks", {})]
     wanted += [("forecasts", {"dataset": dataset}) for dataset in result.datasets.index]
     paths = []
     for kind, options in wanted:

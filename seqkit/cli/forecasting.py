@@ -54,19 +54,27 @@ def parse_levels(text: str) -> list[float]:
     except ValueError:
         levels = []
     if not levels or not all(0 < level < 100 for level in levels):
-        raise UsageProblem(f"--level is {text!r}; expected percentages between 0 and 100, such as 80,95")
+        raise UsageProblem(
+            f"--level is {text!r}; expected percentages between 0 and 100, such as 80,95"
+        )
     return levels
 
 
 def _check(inputs: list[str], future: str, out: str, plot: str, as_json: bool) -> None:
     if inputs and not future:
-        raise UsageProblem("--covariates needs --future, a file with the covariates of the steps to forecast")
+        raise UsageProblem(
+            "--covariates needs --future, a file with the covariates of the steps to forecast"
+        )
     if future and not inputs:
-        raise UsageProblem("--future needs --covariates, the names of the columns to use, such as --covariates price,promo")
+        raise UsageProblem(
+            "--future needs --covariates, the columns to use, such as --covariates price,promo"
+        )
     if out == "-" and as_json:
         raise UsageProblem("--out - and --json both write to standard output; leave one out")
     if out not in ("", "-") and not out.lower().endswith((".csv", ".csv.gz", ".parquet", ".pq")):
-        raise UsageProblem(f"--out is {out!r}; expected a path ending in .csv or .parquet, or - for standard output")
+        raise UsageProblem(
+            f"--out is {out!r}; expected a path ending in .csv or .parquet, or - for standard output"
+        )
     if plot and not plot.lower().endswith((".png", ".svg", ".pdf")):
         raise UsageProblem(f"--plot is {plot!r}; expected a path ending in .png, .svg or .pdf")
 
@@ -85,11 +93,16 @@ def _forecast(
 
 def to_table(forecast: Forecast, levels: list[float], columns: Columns) -> pd.DataFrame:
     """One row per series, (channel) and step, under the column names of the user's file."""
+    import pandas as pd
+
     frame = forecast.to_frame(levels)
     keys = ([columns.id] if columns.id else []) + [columns.time or "step"]
     frame.index = frame.index.set_names(keys)
     if len(forecast.columns) > 1:
-        frame = frame.stack("channel").rename_axis(index=[*keys, "channel"], columns=None)
+        stacked = frame.stack("channel")
+        assert isinstance(stacked, pd.DataFrame)  # a statistic per column remains
+        stacked.columns.name = None
+        frame = stacked
     return frame.reset_index()
 
 
@@ -104,7 +117,9 @@ def _write(result: pd.DataFrame, out: str) -> list[Path]:
         try:
             result.to_parquet(path, index=False)
         except ImportError as error:
-            raise Problem(f"writing {out} needs pyarrow: pip install 'seqkit[parquet]', or write .csv") from error
+            raise Problem(
+                f"writing {out} needs pyarrow: pip install 'seqkit[parquet]', or write .csv"
+            ) from error
     else:
         result.to_csv(path, index=False)
     return [path]
@@ -126,7 +141,9 @@ def _folder_for(path: str) -> Path:
 
 
 def _as_json(spec: Spec, forecast: Forecast, result: pd.DataFrame, files: list[Path]) -> str:
-    rows = json.loads(result.to_json(orient="records", date_format="iso", date_unit="s", double_precision=15))
+    rows = json.loads(
+        result.to_json(orient="records", date_format="iso", date_unit="s", double_precision=15)
+    )
     document = {
         "model": spec.label,
         "horizon": forecast.horizon,
@@ -142,5 +159,7 @@ def _print(spec: Spec, fitted: Any, result: pd.DataFrame, files: list[Path]) -> 
     out, shown = show.console(), 60
     show.frame(result.head(shown), out, f"{spec.label}, {fitted._header.describe()}")
     if len(result) > shown:
-        out.print(f"... {len(result) - shown} more rows; --out fc.csv writes all of them", style="dim")
+        out.print(
+            f"... {len(result) - shown} more rows; --out fc.csv writes all of them", style="dim"
+        )
     show.written(files, out)

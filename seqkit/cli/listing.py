@@ -26,12 +26,22 @@ def run(name: str, as_json: bool) -> None:
     table = table.assign(shipped=table["shipped"].map({True: "yes", False: ""}))
     out = show.console()
     show.frame(table, out, f"{len(table)} datasets")
-    out.print("`seqkit datasets NAME` shows the card of one; those not shipped are fetched when they are first used.", style="dim")
+    out.print(
+        "`seqkit datasets NAME` shows a card; what is not shipped is fetched when it is first used.",
+        style="dim",
+    )
 
 
 def _fields(card: datasets.Card) -> dict[str, Any]:
     """What the card says, without where its files lie."""
     hidden = ("folder", "reader", "options", "public", "public_reader", "public_options")
-    known = {f.name: getattr(card, f.name) for f in dataclasses.fields(card) if f.name not in hidden}
+    known = {
+        f.name: getattr(card, f.name) for f in dataclasses.fields(card) if f.name not in hidden
+    }
     known["results"] = [dataclasses.asdict(result) for result in card.results]
-    return {**known, "files": dict(card.files), "shipped": card.shipped, "urls": [one.url for one in card.public]}
+    return {
+        **known,
+        "files": dict(card.files),
+        "shipped": card.shipped,
+        "urls": [one.url for one in card.public],
+    }

@@ -46,7 +46,9 @@ def unknown(kind: str, name: str, known: Iterable[str], place: str = "") -> Usag
     names = list(known)
     near = difflib.get_close_matches(name.lower(), names, n=2, cutoff=0.6)
     hint = f"did you mean {' or '.join(map(repr, near))}? " if near else ""
-    return UsageProblem(f"no {kind} {name!r}{place and f' in {place}'}; {hint}known: {', '.join(names)}")
+    return UsageProblem(
+        f"no {kind} {name!r}{place and f' in {place}'}; {hint}known: {', '.join(names)}"
+    )
 
 
 def plain(error: BaseException) -> str:

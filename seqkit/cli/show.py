@@ -46,13 +46,19 @@ def heading(text: str, out: Console) -> None:
 def frame(table: pd.DataFrame, out: Console, title: str) -> None:
     """A data frame, numbers to the right."""
     made = grid()
-    times = {c: table[c].astype(str) for c in table.columns if pd.api.types.is_datetime64_any_dtype(table[c].dtype)}
+    times = {
+        c: table[c].astype(str)
+        for c in table.columns
+        if pd.api.types.is_datetime64_any_dtype(table[c].dtype)
+    }
     table = table.assign(**times)
     numeric = [pd.api.types.is_numeric_dtype(kind) for kind in table.dtypes]
     for column, right in zip(table.columns, numeric, strict=True):
         made.add_column(escape(str(column)), justify="right" if right else "left", overflow="fold")
     for row in table.itertuples(index=False):
-        made.add_row(*(number(v) if r else escape(str(v)) for v, r in zip(row, numeric, strict=True)))
+        made.add_row(
+            *(number(v) if r else escape(str(v)) for v, r in zip(row, numeric, strict=True))
+        )
     heading(title, out)
     out.print(made)
 
@@ -61,7 +67,9 @@ def written(files: list[Path], out: Console) -> None:
     """Where the results lie, the files of one folder on one line."""
     for folder in dict.fromkeys(path.parent for path in files):
         inside = [path.name for path in files if path.parent == folder]
-        text = str(folder / inside[0]) + (f", with {', '.join(inside[1:])} beside it" if inside[1:] else "")
+        text = str(folder / inside[0]) + (
+            f", with {', '.join(inside[1:])} beside it" if inside[1:] else ""
+        )
         out.print(f"wrote {text}", markup=False, soft_wrap=True)
 
 
@@ -82,7 +90,7 @@ def _facts(result: Comparison, dataset: str) -> str:
     facts = result.datasets.loc[dataset]
     size = f"{facts['shortest']} steps" if facts["series"] == 1 else f"{facts['series']} series"
     season = f"season {facts['season']}, " if facts["season"] > 1 else ""
-    windows = f"{facts['windows']} window{'s' * int(facts['windows'] != 1)}"
+    windows = f"{facts['windows']} window{'' if facts['windows'] == 1 else 's'}"
     return f"{dataset}: {size}, {season}horizon {facts['horizon']}, {windows}"
 
 
@@ -96,7 +104,7 @@ def _leaderboard(result: Comparison, dataset: str) -> Table:
     for name in ("mean rank", "seconds", *(("failures",) if failed else ())):
         made.add_column(name, justify="right")
     bad = {m.name: m.badness(table[m.name].to_numpy()) for m in result.metrics}
-    leads = {name: values == np.nanmin(values) if np.isfinite(values).any() else values > np.inf for name, values in bad.items()}
+    leads = {name: _least(values) for name, values in bad.items()}
     for row, (model, scores) in enumerate(table.iterrows()):
         cells = [_cell(scores[m.name], bool(leads[m.name][row])) for m in result.metrics]
         seconds = scores["fit_seconds"] + scores["predict_seconds"]
@@ -104,6 +112,11 @@ def _leaderboard(result: Comparison, dataset: str) -> Table:
         more = [str(int(scores["failures"]))] if failed else []
         made.add_row(name, *cells, f"{scores['rank']:.1f}", f"{seconds:.2f}", *more)
     return made
+
+
+def _least(values: Any) -> Any:
+    """Where the least value is; nowhere if there is none."""
+    return values == np.nanmin(values) if np.isfinite(values).any() else np.zeros(len(values), bool)
 
 
 def _cell(value: float, best: bool) -> str:
@@ -114,7 +127,11 @@ def _overall(result: Comparison) -> Table:
     table = result.overall
     relative = next(c for c in table.columns if c.startswith(("relative_", "gain_")))
     kind, metric = relative.split("_", 1)
-    against = f"{metric} / {result.models[0]}'s" if kind == "relative" else f"gain in {metric} on {result.models[0]}"
+    against = (
+        f"{metric} / {result.models[0]}'s"
+        if kind == "relative"
+        else f"gain in {metric} on {result.models[0]}"
+    )
     made = grid()
     made.add_column("model")
     for name in ("mean rank", against, "best on", "seconds"):
@@ -122,7 +139,9 @@ def _overall(result: Comparison) -> Table:
     for row, (model, scores) in enumerate(table.iterrows()):
         name = f"[{BEST}]{escape(str(model))}[/]" if row == 0 else escape(str(model))
         seconds = scores["fit_seconds"] + scores["predict_seconds"]
-        made.add_row(name, f"{scores['mean_rank']:.2f}", number(scores[relative]), str(int(scores["best"])), f"{seconds:.2f}")
+        best = str(int(scores["best"]))
+        rank = f"{scores['mean_rank']:.2f}"
+        made.add_row(name, rank, number(scores[relative]), best, f"{seconds:.2f}")
     return made
 
 
@@ -131,16 +150,23 @@ def _verdict(result: Comparison) -> str:
     kinds: dict[str, list[str]] = {}
     for metric in result.metrics:
         kinds.setdefault(metric.orientation, []).append(metric.name)
-    lines = ["* best; " + "; ".join(f"{', '.join(names)}: {kind}" for kind, names in kinds.items()) + "."]
+    lines = [
+        "* best; " + "; ".join(f"{', '.join(names)}: {kind}" for kind, names in kinds.items()) + "."
+    ]
     try:
         ranks = result.ranks()
     except ValueError:  # too few cases, models or losses for a test
         return lines[0]
     best = str(ranks.mean_ranks.index[0])
-    apart = [str(other) for other in ranks.mean_ranks.index[1:] if ranks.p_values.loc[best, other] < ranks.alpha]
+    apart = [
+        str(other)
+        for other in ranks.mean_ranks.index[1:]
+        if ranks.p_values.loc[best, other] < ranks.alpha
+    ]
+    place = f"better than {', '.join(apart)}" if apart else "not told apart from any other"
     lines.append(
-        f"Over {ranks.cases} series, ranked by {ranks.metric}: Friedman's test p = {ranks.p_value:.2g}; {best} is first and "
-        + (f"better than {', '.join(apart)} (Nemenyi, 5 %)." if apart else "not told apart from any other (Nemenyi, 5 %).")
+        f"Over {ranks.cases} series, ranked by {ranks.metric}: Friedman's test "
+        f"p = {ranks.p_value:.2g}; {best} is first and {place} (Nemenyi, 5 %)."
     )
     return "\n".join(lines)
 
@@ -149,8 +175,15 @@ def _failures(result: Comparison, out: Console) -> None:
     """Each model and dataset that failed once, with the reason and how often."""
     if not len(result.failures):
         return
-    out.print(f"{len(result.failures)} failure(s); a model's means are over the cases it did:", style="bold red")
-    for (dataset, model, error), cases in result.failures.groupby(["dataset", "model", "error"], sort=False):
+    out.print(
+        f"{len(result.failures)} failure(s); a model's means are over the cases it did:",
+        style="bold red",
+    )
+    for (dataset, model, error), cases in result.failures.groupby(
+        ["dataset", "model", "error"], sort=False
+    ):
         times = f" ({len(cases)} times)" if len(cases) > 1 else ""
-        text = f"  {model} on {dataset}{times}: {error}: {' '.join(cases['message'].iloc[0].split())}"
+        text = (
+            f"  {model} on {dataset}{times}: {error}: {' '.join(cases['message'].iloc[0].split())}"
+        )
         out.print(text, markup=False, soft_wrap=True)

@@ -37,7 +37,9 @@ def find_source(text: str, columns: Columns) -> Source:
 
     Raises UsageProblem for names that are not known.
     """
-    name, _, column = text.rpartition(":") if ":" in text and not Path(text).is_file() else (text, "", "")
+    name, _, column = (
+        text.rpartition(":") if ":" in text and not Path(text).is_file() else (text, "", "")
+    )
     if is_file(name):
         return _from_file(name, column, columns)
     return _from_card(text, name, column)
@@ -59,7 +61,9 @@ def season_of(data: Sequences) -> int:
     """
     found = sorted({int(calendar.season) for calendar in data.calendars})
     if len(found) > 1:
-        raise UsageProblem(f"the series have different seasons ({', '.join(map(str, found))}); choose one with --season")
+        raise UsageProblem(
+            f"the series have seasons of {', '.join(map(str, found))} steps; choose one with --season"
+        )
     return found[0]
 
 
@@ -71,8 +75,8 @@ def _from_card(text: str, name: str, column: str) -> Source:
         card = datasets.card(name)
     if card.kind not in FORECAST_KINDS:
         raise UsageProblem(
-            f"the dataset {name!r} is not one of series to forecast (kind {card.kind}); `seqkit datasets` lists those that "
-            "are: series, frame, panel"
+            f"the dataset {name!r} is not one of series to forecast (kind {card.kind}); "
+            "`seqkit datasets` lists those that are: series, frame, panel"
         )
     content = datasets.load(name)
     if column:
@@ -85,11 +89,15 @@ def _from_card(text: str, name: str, column: str) -> Source:
 def _pick(content: Any, name: str, column: str, card: Card) -> Any:
     """One column of a frame, or one series of a panel."""
     if card.kind == "series":
-        raise UsageProblem(f"the dataset {name!r} is a single series; write {name} without :{column}")
+        raise UsageProblem(
+            f"the dataset {name!r} is a single series; write {name} without :{column}"
+        )
     found = {str(key): key for key in (content if card.kind == "panel" else content.columns)}
     if column not in found and len(found) > 30:
         shown = ", ".join(list(found)[:3])
-        raise UsageProblem(f"the dataset {name!r} has no series {column!r}; it has {len(found)}: {shown}, ...")
+        raise UsageProblem(
+            f"the dataset {name!r} has no series {column!r}; it has {len(found)}: {shown}, ..."
+        )
     if column not in found:
         raise unknown("column", column, found, f"the dataset {name!r}")
     return content[found[column]]

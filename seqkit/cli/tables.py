@@ -241,7 +241,7 @@ def _with_times(frame: pd.DataFrame, path: str, columns: Columns) -> pd.DataFram
         )
     if pd.api.types.is_float_dtype(stamps.dtype):
         raise Problem(
-            f"{path}: the time column {time!r} holds fractions (first {stamps.iloc[0]}); expected dates or whole numbers"
+            f"{path}: the time column {time!r} holds {stamps.iloc[0]}; expected dates or whole numbers"
         )
     if textual:
         parsed = _parse_times(stamps)
@@ -250,8 +250,8 @@ def _with_times(frame: pd.DataFrame, path: str, columns: Columns) -> pd.DataFram
                 (i for i in range(len(stamps)) if _parse_times(stamps.iloc[i : i + 1]) is None), 0
             )
             raise Problem(
-                f"{path}: the time column {time!r} holds {stamps.iloc[one]!r} in row {one + 2}, which does not read as a "
-                "date; write dates as 2024-01-31, or name another column with --time"
+                f"{path}: the time column {time!r} holds {stamps.iloc[one]!r} in row {one + 2}, which "
+                "does not read as a date; write dates as 2024-01-31, or name another column with --time"
             )
         frame = frame.assign(**{time: parsed})
     by = [columns.id, time] if columns.id else [time]

@@ -131,18 +131,21 @@ def comparable(a: pd.Index, b: pd.Index) -> bool:
 
 
 def _dates(first: pd.Timestamp, step: Any, name: Any, **until: Any) -> pd.DatetimeIndex:
-    """`pd.date_range` from `first`, also through wall-clock times that a change of summer time skips or repeats."""
+    """`pd.date_range` in the resolution of `first`, also through wall-clock times that summer time skips or repeats."""
     try:
-        return pd.date_range(first, freq=step, name=name, **until)
+        dates = pd.date_range(first, freq=step, name=name, **until)
     except Exception:  # a ValueError, or with pandas 2 an error of pytz's own
         if first.tz is None:
             raise
         if "end" in until:
             until["end"] = until["end"].tz_localize(None)
         wall = pd.date_range(first.tz_localize(None), freq=step, name=name, **until)
-        return wall.tz_localize(
-            first.tz, nonexistent="shift_forward", ambiguous=np.ones(len(wall), bool)
-        )
+        once = np.ones(len(wall), bool)
+        dates = wall.tz_localize(first.tz, nonexistent="shift_forward", ambiguous=once)
+    if dates.unit == first.unit:
+        return dates
+    same = dates.as_unit(first.unit)
+    return same if same.equals(dates) else dates
 
 
 def regularise(

@@ -377,9 +377,10 @@ class Chain(Scaling):
         return forecast
 
     def restore_replay(self, steps: Distribution, data: Sequences) -> Distribution:
-        inputs = [data]
-        for step in self.steps[:-1]:
-            inputs.append(inputs[-1].with_values(step.transform(inputs[-1])))
+        inputs = []
+        for step in self.steps:
+            inputs.append(data)
+            data = data.with_values(step.transform(data))
         for step, seen in zip(reversed(self.steps), reversed(inputs), strict=True):
             steps = step.restore_replay(steps, seen)
         return steps

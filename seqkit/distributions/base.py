@@ -95,7 +95,8 @@ class Distribution(Record, ABC):
         total = np.zeros(np.broadcast_shapes(y.shape, self.shape))
         nodes, weights = _legendre(0.0, 1.0)
         for node, weight in zip(nodes, weights, strict=True):
-            low, high = split * node, split + (1 - split) * node
+            low = split * node
+            high = np.minimum(split + (1 - split) * node, 1 - 2.0**-53)  # where 1 would be infinite
             total += weight * split * low * (y - self._ppf(low))
             total += weight * (1 - split) * (1 - high) * (self._ppf(high) - y)
         return 2 * total

@@ -29,6 +29,8 @@ class Mixture(Distribution):
         weights = np.asarray(weights, float)
         if weights.shape[-1] != len(components):
             raise ValueError(f"{weights.shape[-1]} weights for {len(components)} components")
+        if len({c.shape for c in components}) > 1:
+            raise ValueError(f"components must have one shape, got {[c.shape for c in components]}")
         if np.any(weights < 0) or not np.allclose(weights.sum(-1), 1.0, rtol=0, atol=1e-8):
             raise ValueError("weights must be non-negative and sum to one over the last axis")
         self.weights, self.components = weights, tuple(components)
@@ -94,7 +96,20 @@ class Mixture(Distribution):
         return self._mix([c.expect(function) for c in self.components])
 
     def crps(self, y: Any) -> Array:
-        return count_crps(self, np.asarray(y, float)) if self.discrete else super().crps(y)
+        """The integral of (F(x) - 1{x >= y})^2, piece by piece between `y` and the components' quantiles."""
+        y = np.asarray(y, float)
+        if self.discrete:
+            return count_crps(self, y)
+        shape = np.broadcast_shapes(y.shape, self.shape)
+        levels = [q for low in (1e-12, 1e-8, 1e-5, 1e-3, 0.02, 0.15, 0.35) for q in (low, 1 - low)]
+        ends = [y, *(c._ppf(np.float64(q)) for c in self.components for q in levels)]
+        edges = np.sort([np.broadcast_to(end, shape) for end in ends], axis=0)
+        nodes, weights = np.polynomial.legendre.leggauss(16)
+        total = np.zeros(shape)
+        for start, width in zip(edges[:-1], np.diff(edges, axis=0), strict=True):
+            x = start + width * (nodes.reshape(-1, *[1] * len(shape)) + 1) / 2
+            total += width / 2 * np.tensordot(weights, (self.cdf(x) - (x >= y)) ** 2, 1)
+        return total
 
     def affine(self, shift: Any, factor: Any) -> Distribution:
         if self.discrete:

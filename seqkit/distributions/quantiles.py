@@ -82,8 +82,9 @@ class Quantiles(Distribution):
         """cdf and density at y."""
         y = np.broadcast_to(np.asarray(y, float), np.broadcast_shapes(np.shape(y), self.shape))
         low, high = (np.maximum(rate, 1e-300) for rate in self._rates)
-        left = self.levels[0] * np.exp(np.minimum((y - self.values[0]) / low, 0))
-        right = (1 - self.levels[-1]) * np.exp(np.minimum((self.values[-1] - y) / high, 0))
+        with np.errstate(over="ignore"):
+            left = self.levels[0] * np.exp(np.minimum((y - self.values[0]) / low, 0))
+            right = (1 - self.levels[-1]) * np.exp(np.minimum((self.values[-1] - y) / high, 0))
         below, above = y < self.values[0], y > self.values[-1]
         cdf = np.where(below, left, 1 - right)
         density = np.where(below, left / low, right / high)
@@ -105,6 +106,25 @@ class Quantiles(Distribution):
         with np.errstate(divide="ignore"):
             return np.log(self._locate(y)[1])
 
+    def crps(self, y: Any) -> Array:
+        """The exact integral of (F(x) - 1{x >= y})^2: F is linear between the values, exponential beyond them."""
+        y = np.asarray(y, float)
+        low, high = self._rates
+        first, last, p, g = self.values[0], self.values[-1], self.levels[0], 1 - self.levels[-1]
+        total = _tail(np.maximum(first - y, 0.0), low, p) + _tail(
+            np.maximum(y - last, 0.0), high, g
+        )
+        total = np.where(np.isnan(y), np.nan, total)
+        for k in range(len(self.levels) - 1):
+            start, end, below, above = *self.values[k : k + 2], *self.levels[k : k + 2]
+            middle = np.clip(y, start, end)
+            share = (middle - start) / np.where(end > start, end - start, 1.0)
+            reached = below + (above - below) * share
+            total += (middle - start) * (below**2 + below * reached + reached**2) / 3
+            rest, over = 1 - reached, 1 - above
+            total += (end - middle) * (rest**2 + rest * over + over**2) / 3
+        return total
+
     def affine(self, shift: Any, factor: Any) -> Quantiles:
         if np.any(np.asarray(factor) < 0):
             if not np.all(np.asarray(factor) < 0):
@@ -115,3 +135,11 @@ class Quantiles(Distribution):
     def __getitem__(self, key: Any) -> Quantiles:
         keys = key if isinstance(key, tuple) else (key,)
         return Quantiles(self.levels, self.values[(slice(None), *keys)])
+
+
+def _tail(distance: Array, rate: Array, mass: Any) -> Array:
+    """The integral of G^2 beyond a point `distance` into a tail, and of (1 - G)^2 before it; G = mass e^(-x / rate)."""
+    with np.errstate(over="ignore"):
+        left = mass * np.exp(-distance / np.maximum(rate, 1e-300))
+    before = distance - 2 * rate * (mass - left) + rate / 2 * (mass**2 - left**2)
+    return left**2 * rate / 2 + before

@@ -348,12 +348,28 @@ def burg(y: Array, order: int) -> tuple[list[Array], Array]:
     return coefs, np.array(variances)
 
 
+def continue_paths(phi: Array, past: Array, shocks: Array) -> Array:
+    """y_t = shock_t + sum_i phi_i y_{t-i}, continued from `past`, for any number of systems and paths at once.
+
+    phi (..., p, k, k), past (..., p, k) in the order of time, shocks (..., h, k), with leading axes that
+    broadcast; returns (..., h, k).
+    """
+    order, k = phi.shape[-3], phi.shape[-1]
+    horizon = shocks.shape[-2]
+    batch = np.broadcast_shapes(phi.shape[:-3], past.shape[:-2], shocks.shape[:-2])
+    weights = np.swapaxes(phi[..., ::-1, :, :], -1, -2).reshape(*phi.shape[:-3], order * k, k)
+    rows = np.empty((*batch, order + horizon, k))
+    rows[..., :order, :] = past
+    for h in range(horizon):
+        window = rows[..., h : order + h, :].reshape(*batch, 1, order * k)
+        rows[..., order + h, :] = shocks[..., h, :] + (window @ weights)[..., 0, :]
+    return rows[..., order:, :]
+
+
 def impulse_response(phi: Array, horizon: int) -> Array:
-    """Psi_0 = I, Psi_h = sum_i phi_i Psi_{h-i}: (horizon, k, k) from phi (p, k, k)."""
-    order, k = len(phi), phi.shape[1]
-    psi = np.zeros((horizon, k, k))
-    psi[0] = np.eye(k)
-    for h in range(1, horizon):
-        n = min(h, order)
-        psi[h] = np.einsum("iab,ibc->ac", phi[:n], psi[h - n : h][::-1])
-    return psi
+    """Psi_0 = I, Psi_h = sum_i phi_i Psi_{h-i}: (..., horizon, k, k) from phi (..., p, k, k)."""
+    order, k = phi.shape[-3], phi.shape[-1]
+    shocks = np.zeros((k, horizon, k))
+    shocks[:, 0] = np.eye(k)
+    paths = continue_paths(phi[..., None, :, :, :], np.zeros((order, k)), shocks)
+    return np.moveaxis(paths, -3, -1)

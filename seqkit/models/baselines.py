@@ -58,7 +58,7 @@ class Walk(State):
             len(y) - 1 - int(rows[-1]),
             scale,
             float(slope),
-            int(rows[-1] - rows[0]),
+            int(rows[-1] - rows[0]) if drift else 0,
         )
 
     def advance(self, y_new: Array) -> Walk:

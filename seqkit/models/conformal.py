@@ -17,19 +17,19 @@ from seqkit.distributions import Distribution, Quantiles
 class Conformal(Forecaster):
     """A conformal predictive distribution: the model's median, spread by its own past errors at each step.
 
-    The model is fitted once without the last `windows` steps and walked through them without refitting; the
-    errors of its h-step forecasts, divided by the standard deviation it claimed, are r_(1) <= .. <= r_(n).
-    The forecast of a second fit, to all data, then has the quantiles
+    The model is fitted once without the last third of the series and walked through it without refitting. The
+    sizes of its h-step errors, in units of the standard deviation it claimed, are r_(1) <= .. <= r_(n).
+    The forecast of a second fit, to all data, then has the central intervals
 
-        q(k / (n + 1)) = median_h + scale_h r_(k),    k = 1 .. n   (Vovk et al. 2019; Lei et al. 2018),
+        median_h -+ scale_h r_(k)    at level k / (n + 1),  k = 1 .. n   (Lei et al. 2018, section 2.2),
 
-    so that an interval covers as often as it did in the past, whatever the shape of the errors; exact for
-    exchangeable errors. `update` moves the window of past errors along.
+    which cover as often as they did in the past, whatever the shape of the errors; exact for exchangeable
+    errors. `update` moves the third that calibrates along.
 
     Parameters
     ----------
     model : any seqkit forecaster.
-    windows : steps used for calibration, at most a third of the shortest series.
+    windows : how many past forecasts, spread evenly over that third, calibrate (fewer if there are fewer).
 
     Examples
     --------
@@ -55,7 +55,7 @@ class Conformal(Forecaster):
         if isinstance(self.windows, bool) or not isinstance(self.windows, int) or self.windows < 10:
             raise ValueError(f"windows must be an integer of at least 10, got {self.windows!r}")
         shortest = int(data.lengths.min())
-        width = min(self.windows, shortest // 3)
+        width = shortest // 3
         if width < 10:
             raise ValueError(
                 f"the shortest series has {shortest} steps, but calibration takes a third of them and needs at "
@@ -75,8 +75,10 @@ class Conformal(Forecaster):
             inputs = panel.with_values(covariates)
         forecast = self.fitted_.predict(horizon, covariates=inputs).distribution
         errors = self._errors(horizon)
-        levels = np.arange(1, len(errors) + 1) / (len(errors) + 1)
-        return Quantiles(levels, forecast.median + forecast.scale * np.sort(errors, axis=0))
+        half = np.arange(1, len(errors) + 1) / (len(errors) + 1) / 2
+        reach = forecast.scale * np.sort(np.abs(errors), axis=0)
+        values = np.concatenate([-reach[::-1], reach])
+        return Quantiles(np.concatenate([0.5 - half[::-1], 0.5 + half]), forecast.median + values)
 
     def _after(self, horizon: int) -> list[Any]:
         return [c.ahead(horizon) for c in self._header.calendars]
@@ -85,27 +87,26 @@ class Conformal(Forecaster):
         """Standardised errors of all past origins, (origins, series, horizon, channels)."""
         recent, inputs = self._recent, self._recent_inputs
         width = int(recent.lengths.min())
-        origins = width - horizon + 1
-        if origins < 5:
+        last = width - horizon  # the last origin whose actual values are all known
+        if last < 4:
             raise ValueError(
-                f"a horizon of {horizon} leaves {max(origins, 0)} past forecasts in the {width} steps of calibration, "
-                "too few; raise windows, give a longer series or lower the horizon"
+                f"a horizon of {horizon} leaves {max(last + 1, 0)} past forecasts in the last third of the series "
+                f"({width} steps), too few; give a longer series or lower the horizon"
             )
-        walker = copy.deepcopy(self._calibrated)
-        errors = []
-        for origin in range(origins):
+        origins = np.unique(np.linspace(0, last, min(self.windows, last + 1)).astype(int)).tolist()
+        walker, at, errors = copy.deepcopy(self._calibrated), 0, []
+        for origin in origins:
+            if origin > at:
+                walker.update(recent.window(at, origin), covariates=_cut(inputs, at, origin))
+                at = origin
             target = recent.window(origin, origin + horizon)
-            forecast = walker.predict(
-                horizon, covariates=_cut(inputs, origin, origin + horizon)
-            ).distribution
+            ahead = _cut(inputs, origin, origin + horizon)
+            forecast = walker.predict(horizon, covariates=ahead).distribution
             actual = np.stack([target.array(i) for i in range(len(target))])
             errors.append((actual - forecast.median) / forecast.scale)
-            walker.update(
-                recent.window(origin, origin + 1), covariates=_cut(inputs, origin, origin + 1)
-            )
         seen = np.stack(errors)
-        middle = np.nanmedian(seen, axis=0)  # a missing actual tells nothing: it sits in the middle
-        return np.where(np.isnan(seen), np.nan_to_num(middle), seen)
+        typical = np.nan_to_num(np.nanmedian(np.abs(seen), axis=0))
+        return np.where(np.isnan(seen), typical, seen)  # a missing actual tells nothing
 
     def _observe(self, data: Sequences, covariates: Array | None) -> None:
         inputs = None if covariates is None else data.with_values(covariates)

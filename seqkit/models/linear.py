@@ -25,12 +25,12 @@ from .linear_fit import (
     LinearFit,
     Memory,
     carry,
+    error_factor,
     finish,
     information,
     mean_of,
-    responses,
-    root,
     split,
+    stack_phi,
     trim,
 )  # fmt: skip
 
@@ -319,55 +319,38 @@ class Autoregression(Forecaster):
     # -- forecasting -----------------------------------------------------------------------------
 
     def _forecast(self, horizon: int, covariates: Array | None) -> Distribution:
+        fits = [self._model(i) for i in range(len(self._memory))]
+        k, order = fits[0].channels, max(fit.order for fit in fits)
+        past, shocks = np.zeros((len(fits), order, k)), np.empty((len(fits), horizon, k))
+        for i, (fit, memory) in enumerate(zip(fits, self._memory, strict=True)):
+            past[i, order - fit.order :] = memory.mean.reshape(fit.order, k)[::-1]
+            inputs = None if covariates is None else covariates[i * horizon : (i + 1) * horizon]
+            shocks[i] = self._offset(fit, memory.clock, horizon, inputs)
         if self.intervals == "bootstrap":
-            return stack(
-                [
-                    self._bootstrap(i, horizon, self._ahead(i, horizon, covariates))
-                    for i in range(len(self._memory))
-                ]
-            )
-        cache: dict[int, tuple[Array, Array]] = {}
-        parts = []
-        for i, memory in enumerate(self._memory):
-            fit = self._model(i)
-            if id(fit) not in cache:
-                cache[id(fit)] = responses(fit, horizon)
-            psi, factor = cache[id(fit)]
+            return self._bootstrap(fits, past, shocks)
+        mean = kernel.continue_paths(stack_phi(fits), past, shocks)
+        factor = error_factor(self._fits, horizon)
+        doubt = np.zeros((len(fits), horizon * k, order * k))
+        for i, (fit, memory) in enumerate(zip(fits, self._memory, strict=True)):
             if memory.cov is not None:
-                factor = np.hstack([factor, carry(fit, psi, horizon) @ root(memory.cov)])
-            parts.append(
-                JointNormal(self._path(i, horizon, self._ahead(i, horizon, covariates)), factor)
-            )
-        return stack(parts)
+                doubt[i, :, : fit.order * k] = carry(fit, memory.cov, horizon)
+        if doubt.any():
+            factor = np.broadcast_to(factor, (len(fits), *factor.shape[1:]))
+            factor = np.concatenate([factor, doubt], axis=2)
+        return JointNormal(mean, factor)
 
-    def _ahead(self, i: int, horizon: int, covariates: Array | None) -> Array:
-        """The known part of the next steps of series i, (horizon, k)."""
-        inputs = None if covariates is None else covariates[i * horizon : (i + 1) * horizon]
-        return self._offset(self._model(i), self._memory[i].clock, horizon, inputs)
-
-    def _path(self, i: int, horizon: int, offset: Array, noise: Array | None = None) -> Array:
-        """y_{T+1} .. y_{T+h} by the recursion, (..., horizon, k), for every path of `noise` (..., horizon, k)."""
-        fit, memory = self._model(i), self._memory[i]
-        k, p = fit.channels, fit.order
-        batch = () if noise is None else noise.shape[:-2]
-        rows = np.empty((*batch, p + horizon, k))
-        rows[..., :p, :] = memory.mean.reshape(p, k)[::-1]
-        shocks = np.broadcast_to(offset, (*batch, horizon, k)) if noise is None else offset + noise
-        weights = fit.phi[::-1].transpose(0, 2, 1).reshape(p * k, k)
-        for h in range(horizon):
-            rows[..., p + h, :] = (
-                shocks[..., h, :] + rows[..., h : p + h, :].reshape(*batch, p * k) @ weights
-            )
-        return rows[..., p:, :]
-
-    def _bootstrap(self, i: int, horizon: int, offset: Array) -> Empirical:
+    def _bootstrap(self, fits: list[LinearFit], past: Array, shocks: Array) -> Distribution:
         """Paths driven by residuals drawn with replacement (Efron & Tibshirani 1993, section 8.5)."""
-        residuals = self._residuals(i)
-        residuals = residuals[~np.isnan(residuals).any(1)]
-        residuals = residuals - residuals.mean(0)
-        rng = np.random.default_rng([self.seed, i])
-        noise = residuals[rng.integers(len(residuals), size=(self.draws, horizon))]
-        return Empirical(self._path(i, horizon, offset, noise))
+        parts, horizon = [], shocks.shape[1]
+        for i, fit in enumerate(fits):
+            residuals = self._residuals(i)
+            residuals = residuals[~np.isnan(residuals).any(1)]
+            residuals = residuals - residuals.mean(0)
+            rng = np.random.default_rng([self.seed, i])
+            drawn = residuals[rng.integers(len(residuals), size=(self.draws, horizon))]
+            own_past = past[i, past.shape[1] - fit.order :]
+            parts.append(Empirical(kernel.continue_paths(fit.phi, own_past, shocks[i] + drawn)))
+        return stack(parts)
 
     # -- diagnostics -----------------------------------------------------------------------------
 

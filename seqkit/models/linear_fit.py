@@ -124,27 +124,31 @@ def split(covariates: Array | None, data: Sequences) -> list[Any]:
     return np.split(covariates, data.offsets[1:-1])
 
 
-def responses(fit: LinearFit, horizon: int) -> tuple[Array, Array]:
-    """Impulse responses and the factor of the covariance of the next steps, (horizon k, horizon k)."""
-    k = fit.channels
-    psi = kernel.impulse_response(fit.phi, horizon)
-    weighted = psi @ root(fit.sigma)
+def stack_phi(fits: list[LinearFit]) -> Array:
+    """Lag matrices of several fits, (n, p, k, k), the shorter ones padded with zeros at the far lags."""
+    order, k = max(fit.order for fit in fits), fits[0].channels
+    phi = np.zeros((len(fits), order, k, k))
+    for i, fit in enumerate(fits):
+        phi[i, : fit.order] = fit.phi
+    return phi
+
+
+def error_factor(fits: list[LinearFit], horizon: int) -> Array:
+    """Factors of the covariance of the next steps, (n, horizon k, horizon k): block Toeplitz in the responses."""
+    psi = kernel.impulse_response(stack_phi(fits), horizon)
+    weighted = psi @ np.stack([root(fit.sigma) for fit in fits])[:, None]
     h = np.arange(horizon)
     delay = h[:, None] - h
-    blocks = np.where((delay >= 0)[:, :, None, None], weighted[np.maximum(delay, 0)], 0.0)
-    return psi, blocks.transpose(0, 2, 1, 3).reshape(horizon * k, horizon * k)
+    blocks = np.where((delay >= 0)[:, :, None, None], weighted[:, np.maximum(delay, 0)], 0.0)
+    size = horizon * fits[0].channels
+    return blocks.transpose(0, 1, 3, 2, 4).reshape(len(fits), size, size)
 
 
-def carry(fit: LinearFit, psi: Array, horizon: int) -> Array:
-    """How an error in the state reaches the next steps: (horizon k, p k), top rows of A, A^2, .., A^h."""
-    p, k = fit.order, fit.channels
-    top = np.hstack(list(fit.phi))
-    rows, power = [], np.eye(p * k)
-    companion = np.vstack([top, np.eye(p * k)[: (p - 1) * k]])
-    for _ in range(horizon):
-        power = companion @ power
-        rows.append(power[:k])
-    return np.vstack(rows)
+def carry(fit: LinearFit, cov: Array, horizon: int) -> Array:
+    """Factor of what an uncertain state adds to the covariance of the next steps, (horizon k, p k)."""
+    states = root(cov).T.reshape(-1, fit.order, fit.channels)[:, ::-1]
+    paths = kernel.continue_paths(fit.phi, states, np.zeros((horizon, fit.channels)))
+    return paths.reshape(len(paths), -1).T
 
 
 def root(cov: Array) -> Array:
