@@ -429,10 +429,8 @@ def test_one_step_densities_integrate_to_one(scale: Scaling, y: pd.Series) -> No
     steps = AR(1, scale=scale).fit(y).one_step(y)
     for row in (20, 55, 79):
         d = steps[row, 0]
-        nodes, weights = np.polynomial.legendre.leggauss(400)
-        low, high = d.quantile(1e-10), d.quantile(1 - 1e-10)
-        x = low + (high - low) * (nodes + 1) / 2
-        mass = (high - low) / 2 * weights @ np.exp(d.log_prob(x))
+        x, dx = np.linspace(d.quantile(1e-10), d.quantile(1 - 1e-10), 4001, retstep=True)
+        mass = np.exp(d.log_prob(x)).sum() * dx  # the ends are flat, so plain sums converge fast
         np.testing.assert_allclose(mass, 1.0, rtol=0, atol=1e-8)
         np.testing.assert_allclose(d.cdf(d.median), 0.5, rtol=1e-9)
 

@@ -1,0 +1,62 @@
+"""Conformal intervals hold what they promise where the model's own do not."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+import seqkit
+
+
+def coverage(model: seqkit.base.Forecaster, horizon: int, level: float, runs: int = 60) -> float:
+    """Share of actual values inside the interval at the last step of the horizon, over independent noises."""
+    rng = np.random.default_rng(0)
+    hits = []
+    for _ in range(runs):
+        y = rng.standard_t(3, size=(310, 8))
+        past, future = y[:300], y[300 : 300 + horizon]
+        interval = seqkit.clone(model).fit(past).predict(horizon).interval(level)
+        lo, hi = (interval.xs(side, axis=1, level=1).to_numpy()[-1] for side in ("lo", "hi"))
+        hits.append((future[-1] >= lo) & (future[-1] <= hi))
+    return float(np.mean(hits))
+
+
+@pytest.mark.parametrize("level", [50, 80, 95])
+def test_covers_where_the_model_is_wrong(level):
+    """A random walk claims errors that grow with the horizon; for noise they do not, and the tails are heavy."""
+    own = coverage(seqkit.Naive(), 8, level)
+    calibrated = coverage(seqkit.Conformal(seqkit.Naive()), 8, level)
+    noise = 3 * np.sqrt(level / 100 * (1 - level / 100) / 480)
+    assert abs(calibrated - level / 100) < noise + 0.02
+    assert own > level / 100 + 0.04
+
+
+def test_interval_is_the_quantile_of_past_errors():
+    """With a known error sequence the interval can be read off by hand."""
+    y = np.random.default_rng(1).normal(size=90)
+    model = seqkit.Conformal(seqkit.Mean(), windows=1000).fit(y)
+    past = seqkit.Mean().fit(y[:60])
+    claimed = past.predict(1).scale.iloc[0]
+    sizes = np.sort(np.abs(y[60:] - past.predict(1).mean.iloc[0])) / claimed  # 30 past errors
+    final = seqkit.Mean().fit(y).predict(1)
+    interval = model.predict(1).interval(100 * 24 / 31)
+    reach = final.scale.iloc[0] * sizes[23]
+    np.testing.assert_allclose(interval.hi - final.mean, reach, rtol=1e-9, atol=0)
+    np.testing.assert_allclose(final.mean - interval.lo, reach, rtol=1e-9, atol=0)
+
+
+def test_update_moves_the_window_of_past_errors():
+    rng = np.random.default_rng(2)
+    model = seqkit.Conformal(seqkit.Naive()).fit(rng.normal(size=300))
+    before = model.predict(1).interval(80)
+    model.update(10 * rng.normal(size=100))  # wilder: the last third of the errors is now large
+    after = model.predict(1).interval(80)
+    assert float((after.hi - after.lo).iloc[0]) > 3 * float((before.hi - before.lo).iloc[0])
+
+
+def test_a_horizon_beyond_the_calibration_is_refused():
+    model = seqkit.Conformal(seqkit.Mean()).fit(np.random.default_rng(3).normal(size=60))
+    with pytest.raises(ValueError, match=r"a horizon of 19 leaves 2 past forecasts .* give a longer"):
+        model.predict(19)
+    with pytest.raises(ValueError, match="at least 30 steps"):
+        seqkit.Conformal(seqkit.Mean()).fit(np.zeros(29) + np.arange(29))
