@@ -31,7 +31,7 @@ $(STAMP)dev: $(STAMP)run
 	@touch $@
 
 compare: $(STAMP)run  ## compare models on real datasets: a leaderboard, plots and out/report.html
-	@$(BIN)/seqkit compare airline lynx sunspots nile us_macro_gdp --out out
+	@$(BIN)/seqkit compare airline lynx sunspots nile co2 us_macro:realgdp --jobs 2 --out out
 
 test: $(STAMP)dev  ## the whole test suite, tutorials included
 	@$(BIN)/python -m pytest -n $(JOBS)
