@@ -27,7 +27,7 @@ def main() -> None:
     walk = short.cumsum().cumsum()  # the guarded path: QR instead of normal equations
     rows = [
         race("order selection 1..24, T = 10,000",
-             lambda: seqkit.AR("aic", max_order=24).fit(short).standard_errors_,
+             lambda: seqkit.AR("aic", max_order=24).fit(short),
              "ar_select_order", lambda: ar_select_order(short, 24), goal=500),
         race("AR(12) with standard errors, T = 10,000",
              lambda: seqkit.AR(12).fit(short).standard_errors_,
@@ -39,11 +39,11 @@ def main() -> None:
              lambda: seqkit.AR(12).fit(walk).standard_errors_,
              "AutoReg.fit", lambda: AutoReg(walk, 12).fit().bse),
         race("VAR(2), 10 channels, T = 10,000",
-             lambda: seqkit.VAR(2).fit(wide).standard_errors_,
-             "VAR.fit", lambda: VAR(wide).fit(2).bse, goal=20),
+             lambda: seqkit.VAR(2).fit(wide),
+             "VAR.fit", lambda: VAR(wide).fit(2), goal=20),
         race("Yule-Walker(12), T = 10,000",
              lambda: seqkit.AR(12, method="yule-walker").fit(short),
-             "yule_walker", lambda: yule_walker(short, 12)),
+             "yule_walker", lambda: yule_walker(short, 12, result_object=True)),
         race("Burg(12), T = 10,000", lambda: seqkit.AR(12, method="burg").fit(short),
              "burg", lambda: burg(short, 12)),
     ]  # fmt: skip

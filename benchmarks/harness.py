@@ -5,6 +5,7 @@ Import this module first: it limits the numerical libraries to one thread before
 
 from __future__ import annotations
 
+import gc
 import os
 import platform
 import statistics
@@ -35,12 +36,16 @@ class Row:
 def timed(function: Callable[[], object], budget: float = 0.02) -> float:
     """Seconds per call; a fast function is called until `budget` seconds have passed."""
     calls, start = 0, time.perf_counter()
-    while True:
-        function()
-        calls += 1
-        spent = time.perf_counter() - start
-        if spent >= budget:
-            return spent / calls
+    gc.disable()  # as timeit does: a collection belongs to whoever made the garbage
+    try:
+        while True:
+            function()
+            calls += 1
+            spent = time.perf_counter() - start
+            if spent >= budget:
+                return spent / calls
+    finally:
+        gc.enable()
 
 
 def race(

@@ -179,12 +179,10 @@ class Forecaster(Model, ABC):
         """
         header = self._fitted()
         if isinstance(horizon, bool) or not isinstance(horizon, (int, np.integer)) or horizon < 1:
-            hint = (
-                " (a forecaster predicts steps ahead, not from an x)"
-                if not np.isscalar(horizon)
-                else ""
-            )
-            raise ValueError(f"horizon must be a positive integer, got {horizon!r}{hint}")
+            plain = horizon is None or np.isscalar(horizon)
+            shown = repr(horizon) if plain else f"a {type(horizon).__name__}"
+            hint = "" if plain else " (a forecaster predicts steps ahead, not from an x)"
+            raise ValueError(f"horizon must be a positive integer, got {shown}{hint}")
         ahead = tuple(calendar.ahead(int(horizon)) for calendar in header.calendars)
         inputs = self._inputs(covariates, ahead, header.keys, header.single, future=True)
         forecast = self._scaling.restore(self._forecast(int(horizon), inputs))
@@ -211,6 +209,8 @@ class Forecaster(Model, ABC):
         Every value is predicted from the values before it in `x`. The first values, which a model with
         memory needs before it can predict, are conditioned on and not counted.
         """
+        if y is not None:
+            raise TypeError(f"{type(self).__name__}.score takes x alone; it is what was forecast")
         density = self._log_density(x, covariates)
         counted = density[~np.isnan(density)]
         if not counted.size:
@@ -230,9 +230,8 @@ class Forecaster(Model, ABC):
         return header
 
     def _intake(self, x: Any, name: str, header: Header | None = None) -> Sequences:
-        step = header.calendars[0].step if header is not None else None
-        lone = not isinstance(x, Sequences) and hasattr(x, "index") and not isinstance(step, int)
-        data = as_sequences(x, name=name, frequency=step if lone else None)
+        steps = {calendar.step for calendar in header.calendars} if header is not None else set()
+        data = as_sequences(x, name=name, frequency=steps.pop() if len(steps) == 1 else None)
         if data.tokens:
             raise TypeError(f"{name} holds text; {type(self).__name__} forecasts numbers")
         if header is not None and len(data.columns) != len(header.columns):

@@ -82,7 +82,8 @@ class Forecast(Record):
 
     def to_frame(self, level: float | Iterable[float] = (80, 95)) -> pd.DataFrame:
         """Mean and central intervals: columns mean, lo-95, lo-80, hi-80, hi-95 (one such block per channel)."""
-        levels: list[float] = np.sort(np.atleast_1d(np.asarray(level, dtype=float))).tolist()  # type: ignore[arg-type]
+        asked: Any = [level] if np.ndim(level) == 0 else level  # type: ignore[arg-type]
+        levels = sorted(asked, key=_tail, reverse=True)
         columns = {"mean": self.distribution.mean}
         for one in reversed(levels):
             columns[f"lo-{one:g}"] = self.distribution.quantile(_tail(one))
@@ -127,6 +128,8 @@ class Forecast(Record):
     def align(self, actual: Any) -> Array:
         """`actual` at the forecast's steps, (series, horizon, channels): by its index, else by position."""
         given = as_sequences(actual, name="actual", frequency=self._frequency(actual))
+        if given.tokens:
+            raise TypeError("actual holds text; expected the numbers that were forecast")
         if len(given.columns) != len(self.columns) or given.single != self.single:
             raise ValueError(
                 f"actual has {len(given)} series of {len(given.columns)} channel(s), the forecast {len(self.keys)} of "
@@ -195,11 +198,13 @@ class Forecast(Record):
             return self.align(other)
         if isinstance(other, (int, float, np.number, np.ndarray)):
             values = np.asarray(other, float)
-            return (
-                values
-                if values.ndim == 0
-                else np.broadcast_to(values.reshape(-1, 1), (self.horizon, len(self.columns)))
-            )
+            shape = (self.horizon, len(self.columns))
+            if values.shape not in ((), shape, shape[:1]):
+                raise ValueError(
+                    f"an array of shape {values.shape} does not fit a forecast of {shape[0]} steps and {shape[1]} "
+                    "channel(s); give one number, one per step, or one per step and channel"
+                )
+            return values[:, None] if values.shape == shape[:1] else values
         return None
 
     def _affine(self, shift: Any, factor: Any) -> Any:
@@ -267,7 +272,8 @@ class Forecast(Record):
 
 
 def _tail(level: float) -> float:
-    if not isinstance(level, (int, float, np.number)) or not 0 < level < 100:
+    number = isinstance(level, (int, float, np.number)) and not isinstance(level, bool)
+    if not number or not 0 < level < 100:
         raise ValueError(f"level is one percentage between 0 and 100, got {level!r}")
     return (1 - level / 100) / 2
 

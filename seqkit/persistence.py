@@ -96,7 +96,7 @@ def load(path: str | Path, *, classes: Iterable[type] = ()) -> Any:
         raise ValueError(f"{path} is not a file written by model.save(): {error}") from error
     if not isinstance(schema, int) or schema > SCHEMA_VERSION:
         raise ValueError(
-            f"{path} has schema version {schema}, this seqkit reads up to {SCHEMA_VERSION}; "
+            f"{path} has schema version {schema!r}, this seqkit reads up to {SCHEMA_VERSION}; "
             "upgrade seqkit to load it"
         )
     try:
@@ -209,7 +209,7 @@ def _decode(tree: Any, arrays: Mapping[str, np.ndarray], classes: Mapping[str, t
         case "$offset":
             return pd.tseries.frequencies.to_offset(tree["$offset"])
         case "$dateoffset":
-            return pd.DateOffset(tree["n"], **tree["$dateoffset"])
+            return pd.DateOffset(n=tree["n"], **tree["$dateoffset"])
         case "$businessday":
             return pd.offsets.CustomBusinessDay(
                 tree["n"], weekmask=tree["weekmask"], holidays=tree["$businessday"]

@@ -365,3 +365,37 @@ def test_log_likelihood_of_a_scaled_model_counts_the_jacobian():
     ):
         model = seqkit.AR(3, scale=scale).fit(y)
         assert model.log_likelihood_ == pytest.approx(model.log_likelihood(y), rel=1e-10)
+
+
+@pytest.mark.parametrize("trend", ["n", "c"])
+@pytest.mark.parametrize("order", [5, "aic", "bic", "hqic"])
+def test_compiled_and_plain_least_squares_agree(order, trend, monkeypatch):
+    from seqkit.models import ar
+
+    rng = np.random.default_rng(9)
+    y = 50 + rng.normal(size=9_000)
+    for t in range(3, len(y)):
+        y[t] += 0.5 * (y[t - 1] - 50) - 0.3 * (y[t - 3] - 50)
+    plain = seqkit.AR(order, trend=trend, max_order=12).fit(y)
+    monkeypatch.setattr(ar, "COMPILED_FROM", 0)
+    compiled = seqkit.AR(order, trend=trend, max_order=12).fit(y)
+    assert compiled.order_ == plain.order_
+    close = {"rtol": 1e-10, "atol": 0}
+    np.testing.assert_allclose(compiled.coef_, plain.coef_, **close)
+    np.testing.assert_allclose(compiled.standard_errors_, plain.standard_errors_, **close)
+    np.testing.assert_allclose(compiled.sigma2_, plain.sigma2_, **close)
+    np.testing.assert_allclose(compiled.log_likelihood_, plain.log_likelihood_, **close)
+    if isinstance(order, str):
+        np.testing.assert_allclose(
+            compiled.criteria_ - compiled.criteria_.min(),
+            plain.criteria_ - plain.criteria_.min(),
+            rtol=0,
+            atol=1e-7,
+        )
+    for name in ("I(2)", "nearly a sine", "random walk far from zero"):
+        same = seqkit.AR(6).fit(hostile(name)).coef_
+        monkeypatch.setattr(ar, "COMPILED_FROM", np.inf)
+        np.testing.assert_allclose(
+            same, seqkit.AR(6).fit(hostile(name)).coef_, rtol=1e-9, atol=1e-9
+        )
+        monkeypatch.setattr(ar, "COMPILED_FROM", 0)

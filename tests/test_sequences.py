@@ -354,7 +354,7 @@ def test_tokens() -> None:
 
 
 def test_vocabulary() -> None:
-    words = Vocabulary("b a c a b a".split(), min_count=2)
+    words = Vocabulary(list("bacaba"), min_count=2)
     assert words.symbols == ["<unk>", "a", "b"] and len(words) == 3
     np.testing.assert_array_equal(words.encode(["a", "zebra", "b", "c"]), [1, 0, 2, 0])
     assert words.decode(words.encode(["b", "a"])) == ["b", "a"]
@@ -362,7 +362,7 @@ def test_vocabulary() -> None:
     ties = Vocabulary(["z", "y", "x"])
     assert ties.symbols == ["<unk>", "x", "y", "z"]  # equal counts: by the alphabet, so runs agree
     assert Vocabulary(["<unk>", "a"]).symbols == ["<unk>", "a"]
-    assert words == Vocabulary("a a a b b c".split(), min_count=2) and words != ties
+    assert words == Vocabulary(list("aaabbc"), min_count=2) and words != ties
 
 
 # -- lag windows --------------------------------------------------------------------------------
@@ -641,5 +641,5 @@ def test_nothing_passed_in_is_changed(y: pd.Series) -> None:
 
 
 def test_as_sequences_names_its_argument() -> None:
-    with pytest.raises(TypeError, match="^covariates is a int; expected a pandas Series"):
+    with pytest.raises(TypeError, match=r"^covariates is a int; expected a pandas Series"):
         as_sequences(3, name="covariates")

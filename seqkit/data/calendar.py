@@ -157,7 +157,7 @@ def regularise(
     ----------
     index : unique, increasing time stamps, periods or integers.
     what : how error messages call the data.
-    frequency : a pandas frequency that overrules inference.
+    frequency : overrules inference: a pandas frequency for times, a step for integers.
     hint : the step of a sister series, tried first.
 
     Raises
@@ -166,38 +166,48 @@ def regularise(
     TypeError : an index that is not a time axis.
     """
     if isinstance(index, pd.RangeIndex) and index.step > 0:
-        return Calendar(index, int(index.step)), None
-    if not isinstance(
-        index, (pd.DatetimeIndex, pd.PeriodIndex)
-    ) and not pd.api.types.is_integer_dtype(index.dtype):
+        default = index.start == 0 and index.step == 1  # rows merely counted follow by position
+        if default or not isinstance(frequency, int) or index.step == frequency:
+            return Calendar(index, int(index.step)), None
+    integers = pd.api.types.is_integer_dtype(index.dtype)
+    if not integers and not isinstance(index, (pd.DatetimeIndex, pd.PeriodIndex)):
         raise TypeError(
             f"{what} has an index of {index.dtype}, which is not a time axis (first entry {index[0]!r}); use a "
             "DatetimeIndex (pd.to_datetime), a PeriodIndex or integers"
         )
     _check_order(index, what)
     if isinstance(index, pd.PeriodIndex):
-        return _fill(
-            index,
-            pd.period_range(index[0], index[-1], freq=index.freq, name=index.name),
-            index.freq,
-            what,
-        )
+        step = index[0].freq
+        _refuse_sparse(int(index.asi8[-1] - index.asi8[0]) // step.n + 1, index, step, what)
+        periods = pd.period_range(index[0], index[-1], freq=step, name=index.name)
+        return _fill(index, periods, step, what)
     if isinstance(index, pd.DatetimeIndex):
-        step = to_offset(frequency) if frequency is not None else index.freq
-        if step is None and hint is not None and len(index) > 1:
-            regular = _dates(index[0], hint, index.name, periods=len(index))
-            if regular.equals(index):
-                return Calendar(regular, hint), None
-        step = step if step is not None else _infer_step(index, what)
-        if step is None:
-            return Calendar(index, None), None
-        if index.freq == step:
-            return Calendar(index, step), None
-        return _fill(index, _dates(index[0], step, index.name, end=index[-1]), step, what)
+        return _regularise_times(index, what, frequency, hint)
     stamps = index.to_numpy(dtype=np.int64)
-    step = _modal_step(np.diff(stamps)) if len(stamps) > 1 else 1
-    grid = pd.RangeIndex(int(stamps[0]), int(stamps[-1]) + 1, step, name=index.name)
-    return _fill(index, grid, step, what)
+    given = isinstance(frequency, int)
+    gap = frequency if given else _modal_step(np.diff(stamps)) if len(stamps) > 1 else 1
+    grid = pd.RangeIndex(stamps[0], stamps[-1] + 1, gap, name=index.name)
+    return _fill(index, grid, gap, what, given=given)
+
+
+def _regularise_times(
+    index: pd.DatetimeIndex, what: str, frequency: Any, hint: Step
+) -> tuple[Calendar, Any]:
+    given = frequency is not None and not isinstance(frequency, int)
+    step = _given(frequency) if given else index.freq
+    if step is None and hint is not None and len(index) > 1:
+        regular = _dates(index[0], hint, index.name, periods=len(index))
+        if regular.equals(index):
+            return Calendar(regular, hint), None
+    step = step if step is not None else _infer_step(index, what)
+    if step is None or index.freq == step:
+        return Calendar(index, step), None
+    length = Calendar(index, step).step_length()
+    if length is not None:  # before a grid too large for memory is made
+        seconds = (index[-1] - index[0]).total_seconds()
+        _refuse_sparse(int(seconds / length.total_seconds()) + 1, index, step, what)
+    grid = _dates(index[0], step, index.name, end=index[-1])
+    return _fill(index, grid, step, what, given=given)
 
 
 def _check_order(index: pd.Index, what: str) -> None:
@@ -218,27 +228,54 @@ def _check_order(index: pd.Index, what: str) -> None:
         )
 
 
-def _fill(index: pd.Index, grid: pd.Index, step: Step, what: str) -> tuple[Calendar, Any]:
+def _given(frequency: Any) -> pd.offsets.BaseOffset:
+    try:
+        return to_offset(frequency)
+    except (ValueError, TypeError):
+        raise ValueError(
+            f"frequency {frequency!r} is not one that pandas knows; give e.g. 'MS', 'W-TUE' or '15min'"
+        ) from None
+
+
+def _fill(
+    index: pd.Index, grid: pd.Index, step: Step, what: str, *, given: bool = False
+) -> tuple[Calendar, Any]:
     if len(grid) == len(index) and grid.equals(index):
         return Calendar(grid, step), None
     rows = grid.get_indexer(index)
     if (rows < 0).any():
-        _refuse(index, rows < 0, step, what)
-    if len(grid) > 50 * len(index) + 1000:
-        raise ValueError(
-            f"{what} fills only {len(index)} of {len(grid)} steps of its calendar (step {_name(step)}); aggregate it "
-            "to a coarser frequency, or pass frequency= to seqkit.Sequences"
-        )
+        _refuse(index, rows < 0, step, what, given=given)
+    _refuse_sparse(len(grid), index, step, what)
     return Calendar(grid, step), rows
 
 
-def _refuse(index: pd.Index, off: np.ndarray, step: Step, what: str) -> None:
+def _refuse_sparse(steps: int, index: pd.Index, step: Step, what: str) -> None:
+    if steps > 50 * len(index) + 1000:
+        raise ValueError(
+            f"{what} fills only {len(index)} of {steps} steps of its calendar (step {_name(step)}); aggregate it "
+            "to a coarser frequency, or pass frequency= to seqkit.Sequences"
+        )
+
+
+def _refuse(
+    index: pd.Index, off: np.ndarray, step: Step, what: str, *, given: bool = False
+) -> None:
     stray = ", ".join(str(s) for s in index[off][:3])
     remedy = (
         f"resample (e.g. y.resample({_name(step)!r}).mean()) or pass frequency= to seqkit.Sequences"
     )
     if isinstance(step, int):
         remedy = f"leave them out, or number every step (e.g. y.reindex(range({index[0]}, {index[-1]} + 1)))"
+    if given:
+        remedy = (
+            remedy
+            if isinstance(step, int)
+            else f"resample it, e.g. y.resample({_name(step)!r}).mean()"
+        )
+        raise ValueError(
+            f"{what} does not follow the frequency {_name(step)}: {int(off.sum())} of {len(index)} time stamps are off "
+            f"it, first {stray}; {remedy}"
+        )
     raise ValueError(
         f"{what} has no regular frequency: most steps are {_name(step)}, but {int(off.sum())} of {len(index)} time "
         f"stamps break it, first {stray}; {remedy}"
@@ -264,7 +301,7 @@ def _infer_step(index: pd.DatetimeIndex, what: str) -> pd.offsets.BaseOffset | N
     hours = (wall - days).asi8
     if hours.min() < hours.max() and not _same_hour(index, days, hours):
         return _infer_clock(index, what)
-    month = _infer_months(days)
+    month = _infer_months(index, days, what)
     if month is not None:
         return month
     gaps = np.diff(days.as_unit("s").asi8) // 86_400
@@ -292,9 +329,9 @@ def _same_hour(index: pd.DatetimeIndex, days: pd.DatetimeIndex, hours: np.ndarra
 
 
 def _infer_clock(index: pd.DatetimeIndex, what: str) -> pd.offsets.BaseOffset:
-    gaps = np.diff(index.as_unit("ns").asi8)
+    gaps = np.diff(index.asi8)
     size = _modal_step(gaps)
-    step = to_offset(pd.Timedelta(size, "ns"))
+    step = to_offset(pd.Timedelta(size, index.unit))
     if isinstance(
         step, pd.offsets.Day
     ):  # so many hours: the wall-clock time moves with summer time
@@ -304,9 +341,11 @@ def _infer_clock(index: pd.DatetimeIndex, what: str) -> pd.offsets.BaseOffset:
     return step
 
 
-def _infer_months(wall: pd.DatetimeIndex) -> pd.offsets.BaseOffset | None:
+def _infer_months(
+    index: pd.DatetimeIndex, days: pd.DatetimeIndex, what: str
+) -> pd.offsets.BaseOffset | None:
     """Month, quarter or year steps at one day of the month, or at its first or last (business) day; holes allowed."""
-    days, month = wall.to_numpy().astype("M8[D]"), wall.to_numpy().astype("M8[M]")
+    dates, month = days.to_numpy().astype("M8[D]"), days.to_numpy().astype("M8[M]")
     first, following = month.astype("M8[D]"), (month + 1).astype("M8[D]")
     ends = {
         "S": first,
@@ -314,16 +353,26 @@ def _infer_months(wall: pd.DatetimeIndex) -> pd.offsets.BaseOffset | None:
         "BS": np.busday_offset(first, 0, roll="forward"),
         "BE": np.busday_offset(following, -1, roll="forward"),
     }
-    size = int(np.gcd.reduce(np.diff(month.astype(int))))
-    for rule, expected in ends.items():
-        if np.array_equal(days, expected):
-            business, suffix = rule[:-1], rule[-1]
-            anchor = _MONTH_NAMES[wall.month[0] - 1]
-            if size % 12 == 0:
-                return to_offset(f"{size // 12}{business}Y{suffix}-{anchor}")
-            if size % 3 == 0:
-                return to_offset(f"{size // 3}{business}Q{suffix}-{anchor}")
-            return to_offset(f"{size}{business}M{suffix}")
-    if size and np.unique(days - first).size == 1 and wall.day[0] <= 28:
-        return pd.DateOffset(months=size)
+    sizes = np.diff(month.astype(int))
+    if sizes.min() == 0:
+        return None
+    hits = {rule: dates == expected for rule, expected in ends.items()}
+    rule = max(hits, key=lambda name: np.count_nonzero(hits[name]))
+    if hits[rule].all():
+        return _month_offset(rule, int(np.gcd.reduce(sizes)), int(days.month[0]))
+    if np.unique(dates - first).size == 1 and days.day[0] <= 28:
+        return pd.DateOffset(months=int(np.gcd.reduce(sizes)))
+    if np.count_nonzero(hits[rule]) > 0.7 * len(index):
+        _refuse(index, ~hits[rule], _month_offset(rule, 1, 1), what)
     return None
+
+
+def _month_offset(rule: str, size: int, month: int) -> pd.offsets.BaseOffset:
+    """The offset of `size` months at the start or end (S, E), business or not (B), that passes through `month`."""
+    business, suffix = rule[:-1], rule[-1]
+    if size % 12 == 0:
+        return to_offset(f"{size // 12}{business}Y{suffix}-{_MONTH_NAMES[month - 1]}")
+    if size % 3 == 0:  # of the months that name one quarter, the one that pandas prefers
+        anchor = _MONTH_NAMES[(month - 1) % 3 + (9 if suffix == "E" else 0)]
+        return to_offset(f"{size // 3}{business}Q{suffix}-{anchor}")
+    return to_offset(f"{size}{business}M{suffix}")

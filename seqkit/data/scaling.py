@@ -156,6 +156,8 @@ class BoxCox(Scaling):
 
     def fit(self, data: Sequences) -> Scaling:
         _require_positive(data, f"{self!r}")
+        if self.power is not None and not isinstance(self.power, (int, float, np.number)):
+            raise ValueError(f"power must be a number, or None to learn it; got {self.power!r}")
         fitted = BoxCox(self.power)
         shape = (len(data), data.values.shape[1])
         if self.power is not None:
@@ -298,7 +300,7 @@ class Difference(Scaling):
         ]  # differences of the future, from the remembered and the future rows
         undo = np.linalg.inv(inner[:, self.memory :])
         past = -undo @ inner[:, : self.memory] @ self.tail
-        return forecast.linear(undo).affine(past, 1.0)
+        return forecast.linear(undo).affine(past, 1.0)  # type: ignore[attr-defined]
 
     def restore_replay(self, steps: Distribution, data: Sequences) -> Distribution:
         # y_t = z_t + (y_t - z_t): the bracket is known before y_t arrives, since z_t = y_t - (earlier values).

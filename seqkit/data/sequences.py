@@ -17,6 +17,7 @@ from .calendar import Calendar, comparable, regularise
 
 Array = np.ndarray
 LONG_COLUMNS = ("unique_id", "ds", "y")
+_BLANK = object()  # asks for an instance without data, to be filled
 
 
 class Sequences(Record):
@@ -49,10 +50,10 @@ class Sequences(Record):
     single: bool
     rows: tuple[Array | None, ...]
 
-    def __new__(cls, x: Any = None, *, frequency: Any = None) -> Sequences:
-        return super().__new__(cls) if x is None else as_sequences(x, frequency=frequency)
+    def __new__(cls, x: Any = _BLANK, *, frequency: Any = None) -> Sequences:
+        return super().__new__(cls) if x is _BLANK else as_sequences(x, frequency=frequency)
 
-    def __init__(self, x: Any = None, *, frequency: Any = None) -> None:
+    def __init__(self, x: Any = _BLANK, *, frequency: Any = None) -> None:
         """`x`: any accepted container; `frequency`: a pandas frequency that overrules inference."""
 
     @classmethod
@@ -402,7 +403,9 @@ def _from_multiindex(x: pd.Series | pd.DataFrame, name: str, frequency: Any) -> 
     _refuse_empty(len(x), name)
     if x.index.nlevels > 2:
         x = x.set_axis(
-            pd.MultiIndex.from_arrays([x.index.droplevel([-1]), x.index.get_level_values(-1)]),
+            pd.MultiIndex.from_arrays(
+                [x.index.droplevel([-1]), x.index.get_level_values(-1)]  # type: ignore[list-item]
+            ),
             axis=0,
         )
     codes, keys = pd.factorize(x.index.get_level_values(0))
@@ -512,7 +515,7 @@ def _objects_to_float(x: Array, name: str) -> Array:
         except (TypeError, ValueError):
             raise TypeError(
                 f"{name} holds {value!r} ({type(value).__name__}) at row {place // (x.size // len(x))}; expected real "
-                "numbers, with NaN or None where missing"
+                "numbers, with NaN or None where missing (pd.to_numeric turns text into numbers)"
             ) from None
     return values.reshape(x.shape)
 

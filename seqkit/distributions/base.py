@@ -65,9 +65,12 @@ class Distribution(Record, ABC):
 
     def quantile(self, q: float | Sequence[float] | Array) -> Array:
         """The value that is not exceeded with probability `q`: shape, or (len(q), *shape) for several."""
-        levels = np.asarray(q, dtype=float)
+        try:
+            levels = np.asarray(q, dtype=float)
+        except (TypeError, ValueError):
+            levels = np.full(1, np.nan)
         if levels.ndim > 1 or not levels.size or not np.all((levels > 0) & (levels < 1)):
-            raise ValueError(f"q must lie strictly between 0 and 1, got {q}")
+            raise ValueError(f"q must lie strictly between 0 and 1, got {q!r}")
         if levels.ndim == 0:
             return self._ppf(levels)
         return np.stack([self._ppf(level) for level in levels])
@@ -129,7 +132,7 @@ def _legendre(low: float, high: float, n: int = 96) -> tuple[Array, Array]:
 
 def _counts(counted: Distribution, most: int) -> Array | None:
     """All counts that matter, (n, 1, .., 1) against the shape; None where there are more than `most`."""
-    low, high = (counted._ppf(np.float64(q)) for q in (1e-13, 1 - 1e-13))
+    low, high = (counted.quantile(q) for q in (1e-13, 1 - 1e-13))
     first, last = int(np.min(low, initial=0)), int(np.max(high, initial=0))
     if last - first > most:
         return None
@@ -138,9 +141,7 @@ def _counts(counted: Distribution, most: int) -> Array | None:
 
 def count_crps(counted: Distribution, y: Array) -> Array:
     """The integral of (F(x) - 1{x >= y})^2 for a law on 0, 1, ..: constant between counts but for a step at y."""
-    top = (
-        max(np.max(counted._ppf(np.float64(1 - 1e-12))), np.max(np.nan_to_num(y), initial=0.0)) + 1
-    )
+    top = max(np.max(counted.quantile(1 - 1e-12)), np.max(np.nan_to_num(y), initial=0.0)) + 1
     total = np.maximum(-y, 0.0) + np.zeros(counted.shape)
     for start in np.arange(0, top + 1, 1024):
         k = np.arange(start, min(start + 1024, top + 1)).reshape(-1, *[1] * total.ndim)

@@ -102,7 +102,7 @@ class Mixture(Distribution):
             return count_crps(self, y)
         shape = np.broadcast_shapes(y.shape, self.shape)
         levels = [q for low in (1e-12, 1e-8, 1e-5, 1e-3, 0.02, 0.15, 0.35) for q in (low, 1 - low)]
-        ends = [y, *(c._ppf(np.float64(q)) for c in self.components for q in levels)]
+        ends = [y, *(c.quantile(q) for c in self.components for q in levels)]
         edges = np.sort([np.broadcast_to(end, shape) for end in ends], axis=0)
         nodes, weights = np.polynomial.legendre.leggauss(16)
         total = np.zeros(shape)

@@ -29,18 +29,19 @@ class Design:
     """Regressors of y_t: the columns of `fixed` at t, then y_{t - lag} for every lag, channel by channel.
 
     y : (T, k), NaN where missing; fixed : (T, q); lags : increasing positive integers; start : the first row
-    that may be a target, at least max(lags).
+    that may be a target, at least max(lags); complete : whether nothing is missing, if that is known.
     """
 
     y: Array
     fixed: Array
     lags: Array
     start: int
+    complete: bool | None = None
 
-    @property
-    def complete(self) -> bool:
-        known = all(constant(column) for column in self.fixed.T) or not np.isnan(self.fixed.sum())
-        return known and not np.isnan(self.y.sum())
+    def __post_init__(self) -> None:
+        if self.complete is None:
+            varying = [column.sum() for column in self.fixed.T if not constant(column)]
+            self.complete = not np.isnan([self.y.sum(), *varying]).any()
 
     def rows(self) -> Array:
         """Targets whose whole window is observed."""
@@ -66,19 +67,59 @@ def lag_products(y: Array, order: int, shift: Array) -> tuple[Array, Array]:
     One pass over y, block by block, so that each block is centred and multiplied while it is in the cache.
     """
     length, channels = y.shape
-    products, total = np.zeros((order + 1, channels, channels)), np.zeros(channels)
+    if channels > 1:
+        return _channel_products(y, order, shift)
+    products, total = np.zeros(order + 1), np.zeros(1)
     for begin in range(order, length, BLOCK):
-        z = y[begin - order : begin + BLOCK] - shift
-        if channels == 1:
-            z = z[:, 0]
-            products[:, 0, 0] += np.correlate(z, z[order:], "valid")[::-1]
-            total += z[order:].sum()
-            continue
-        now = z[order:].T
-        for j in range(order + 1):
-            products[j] += now @ z[order - j : len(z) - j]
-        total += now.sum(1)
-    return products, total
+        z = y[begin - order : begin + BLOCK, 0] - shift
+        products += np.correlate(z, z[order:], "valid")[::-1]
+        total += z[order:].sum()
+    return products[:, None, None], total
+
+
+def _channel_products(y: Array, order: int, shift: Array) -> tuple[Array, Array]:
+    """`lag_products` of several channels.
+
+    A product of two tall, thin matrices is far from what the machine can do. So `width` successive rows are
+    laid side by side, a group: one product of the wider matrix with itself holds all pairs inside a group, a
+    small one the pairs that reach into the next group, and the diagonals of both add up to the lags.
+    """
+    length, k = y.shape
+    width = max(order, -(-40 // k))
+    groups = length // width
+    products, total = np.zeros((order + 1, k, k)), np.zeros(k)
+    covered = (
+        max(groups - 1, 0) * width
+    )  # all groups but the last, which only closes the one before it
+    if covered:
+        wide, centre = y[: covered + width].reshape(groups, width * k), np.tile(shift, width)
+        inside, across = np.zeros((width * k, width * k)), np.zeros((order * k, order * k))
+        sums, step = np.zeros(width * k), max(8 * BLOCK // (width * k), 1)
+        for begin in range(0, groups - 1, step):
+            z = wide[begin : min(begin + step, groups - 1) + 1] - centre
+            inside += z[:-1].T @ z[:-1]
+            across += z[:-1, (width - order) * k :].T @ z[1:, : order * k]
+            sums += np.ones(len(z) - 1) @ z[:-1]
+        total += sums.reshape(width, k).sum(0)
+        inside, across = inside.reshape(width, k, width, k), across.reshape(order, k, order, k)
+        for j in range(order + 1):  # pairs (t, t - j) whose earlier row is in a covered group
+            products[j] = inside.diagonal(-j, axis1=0, axis2=2).sum(-1)
+            products[j] += across.diagonal(j - order, axis1=0, axis2=2).sum(-1).T
+    head, rest = y[:order] - shift, y[covered:] - shift
+    for j in range(order + 1):
+        products[j] += rest[j:].T @ rest[: len(rest) - j] - head[j:].T @ head[: order - j]
+    return products, total + rest.sum(0) - head.sum(0)
+
+
+def column_sums(y: Array) -> Array:
+    """Sum over the rows, as a matrix product of several rows side by side: fast where columns are few."""
+    rows, k = y.shape
+    if k == 1:
+        return y.ravel().sum(keepdims=True)
+    width = max(32 // k, 1)
+    whole = rows // width * width
+    wide = y[:whole].reshape(-1, width * k)
+    return (np.ones(len(wide)) @ wide).reshape(width, k).sum(0) + y[whole:].sum(0)
 
 
 def dense_gram(y: Array, fixed: Array, order: int, shift: Array) -> Array:
@@ -132,7 +173,7 @@ def _diagonals(blocks: Array, count: int) -> Array:
     rows, inner_row, columns, inner_column = blocks.strides
     k = blocks.shape[1]
     strides = (rows, rows + columns, inner_row, inner_column)
-    return np.lib.stride_tricks.as_strided(blocks, (count, count, k, k), strides)
+    return np.ndarray((count, count, k, k), blocks.dtype, blocks, 0, strides)
 
 
 def constant(column: Array) -> bool:
@@ -230,9 +271,11 @@ def lower_order(
     gram, rows = known
     columns = _columns(np.arange(order), designs[0], len(designs[0].lags))
     gram = gram[np.ix_(columns, columns)]
-    shorter = [Design(d.y, d.fixed, np.arange(1, order + 1), order) for d in designs]
+    shorter = [Design(d.y, d.fixed, np.arange(1, order + 1), order, d.complete) for d in designs]
     for design, before in zip(shorter, designs, strict=True):
-        first = Design(design.y[: before.start], design.fixed[: before.start], design.lags, order)
+        first = Design(
+            design.y[: before.start], design.fixed[: before.start], design.lags, order, False
+        )
         for block in first.blocks(shift):
             gram = gram + block.T @ block
             rows += len(block)

@@ -83,7 +83,8 @@ class Walk(State):
 
     def replay(self, y: Array) -> Normal:
         previous, gap = last_seen(y)
-        scale = np.where(gap > 0, self.scale * np.sqrt(np.maximum(gap, 1)), np.nan)
+        variance = gap + (gap**2 / self.span if self.span else 0.0)  # as one step of `ahead`
+        scale = np.where(gap > 0, self.scale * np.sqrt(variance), np.nan)
         return Normal((previous + self.slope * gap)[:, None], scale[:, None])
 
 

@@ -47,11 +47,11 @@ class Conformal(Forecaster):
         return self.model.pooled
 
     def _intake(self, x: Any, name: str, header: Any = None) -> Sequences:
+        if not isinstance(self.model, Forecaster):
+            raise TypeError(f"model must be a seqkit forecaster, got {self.model!r}")
         return self.model._intake(x, name, header)
 
     def _fit(self, data: Sequences, covariates: Array | None) -> None:
-        if not isinstance(self.model, Forecaster):
-            raise TypeError(f"model must be a seqkit forecaster, got {type(self.model).__name__}")
         if isinstance(self.windows, bool) or not isinstance(self.windows, int) or self.windows < 10:
             raise ValueError(f"windows must be an integer of at least 10, got {self.windows!r}")
         shortest = int(data.lengths.min())

@@ -35,6 +35,7 @@ from .linear_fit import (
 )  # fmt: skip
 
 Order = int | Sequence[int] | Literal["aic", "bic", "hqic"]
+_ONE = np.ones(1)
 CRITERIA = ("aic", "bic", "hqic")
 TRENDS = {"n": (), "c": ("const",), "t": ("trend",), "ct": ("const", "trend")}
 
@@ -115,7 +116,9 @@ class Autoregression(Forecaster):
         """The lags asked for, or all candidates and True where a criterion is to choose."""
         if isinstance(self.order, str):
             room = (rows - fixed - 2) // (channels + 1)  # rows left must exceed the regressors
-            top = int(10 * np.log10(max(rows, 2))) if self.max_order is None else self.max_order
+            top = self.max_order
+            if top is None:  # enough rows per coefficient that a recursion of them does not explode
+                top = min(int(10 * np.log10(max(rows, 2))), rows // 5)
             if channels > 1 and self.max_order is None:
                 top = int(12 * (rows / 100) ** 0.25)
             return np.arange(1, max(min(top, room), 0) + 1), True
@@ -135,7 +138,7 @@ class Autoregression(Forecaster):
     def _columns(self, start: int, length: int) -> Array:
         """Deterministic regressors of rows start, start + 1, .. of the fit: const 1, trend t + 1, dummies."""
         if self.trend == "c" and not self.season:
-            return np.broadcast_to(1.0, (length, 1))
+            return np.ndarray((length, 1), float, _ONE, 0, (0, 0))  # one number, seen as a column
         t = np.arange(start, start + length)
         columns = [np.ones(len(t)) if name == "const" else t + 1.0 for name in TRENDS[self.trend]]
         if self.season:
@@ -156,10 +159,16 @@ class Autoregression(Forecaster):
 
     def _least_squares(self, ys: list[Array], fixed: list[Array]) -> LinearFit:
         k, q = ys[0].shape[1], fixed[0].shape[1]
-        shift = mean_of(ys) if "const" in TRENDS[self.trend] else np.zeros(k)
+        shift, complete = mean_of(ys)
+        if "const" not in TRENDS[self.trend]:
+            shift = np.zeros(k)
         lags, choose = self._lags(max(map(len, ys)), q, k)
         start = int(lags[-1]) if len(lags) else 0
-        designs = [kernel.Design(y, d, lags, start) for y, d in zip(ys, fixed, strict=True)]
+        known_fixed = q == len(self._column_names())  # no covariates, which may be missing too
+        complete = complete if known_fixed or not complete else None
+        designs = [
+            kernel.Design(y, d, lags, start, complete) for y, d in zip(ys, fixed, strict=True)
+        ]
         known, criteria = kernel.gram_of(designs, shift), None
         factor = kernel.factorise(designs, shift, known)
         if choose:
@@ -183,7 +192,9 @@ class Autoregression(Forecaster):
             kernel.solve(factor, penalty), factor, lags, q, shift, "const" in TRENDS[self.trend]
         )
         fit.sigma = self._forecast_sigma(fit.sigma * factor.rows, factor)
-        fit.errors = np.sqrt(np.outer(np.diag(self._error_sigma(fit.sigma, factor)), fit.errors))
+        fit.errors = np.sqrt(
+            np.diagonal(self._error_sigma(fit.sigma, factor))[:, None] * fit.errors
+        )
         fit.criteria = criteria
         return fit
 
@@ -242,7 +253,7 @@ class Autoregression(Forecaster):
         from seqkit.kernels.companion import stationary_covariance
 
         p, k = fit.order, fit.channels
-        mean = np.nan_to_num(mean_of([y]))
+        mean = np.nan_to_num(mean_of([y])[0])
         cov = stationary_covariance(fit.phi, fit.sigma)
         if cov is None:
             size = np.nan_to_num(np.nanvar(y, axis=0)) if np.isfinite(y).any() else np.zeros(k)

@@ -88,25 +88,28 @@ def finish(
         errors[0] += tiled @ inverse[fixed:, fixed:] @ tiled - 2 * tiled @ inverse[fixed:, 0]
     fit.coef, fit.errors, fit.lags, fit.fixed = coef, errors, lags, fixed
     fit.sigma, fit.rows = solution.rss / factor.rows, factor.rows
-    sign, log_det = np.linalg.slogdet(fit.sigma)
-    if sign <= 0 or not np.isfinite(log_det):  # a perfect fit: keep a density, a very narrow one
-        fit.sigma = fit.sigma + np.eye(k) * max(
-            1e-16 * float(np.max(shift**2, initial=0.0)), 1e-300
-        )
-        log_det = np.linalg.slogdet(fit.sigma)[1]
+    diagonal = np.diagonal(factor.lower[factor.regressors :, factor.regressors :])
+    if factor.sound and diagonal.min() > 0:  # sigma is this triangle's square
+        log_det = 2 * np.log(diagonal).sum() - k * np.log(factor.rows)
+    else:
+        sign, log_det = np.linalg.slogdet(fit.sigma)
+        if sign <= 0 or not np.isfinite(
+            log_det
+        ):  # a perfect fit: keep a density, a very narrow one
+            tiny = max(1e-16 * float(np.max(shift**2, initial=0.0)), 1e-300)
+            fit.sigma = fit.sigma + np.eye(k) * tiny
+            log_det = np.linalg.slogdet(fit.sigma)[1]
     fit.log_likelihood = float(-0.5 * factor.rows * (k * (1 + np.log(2 * np.pi)) + log_det))
     return fit
 
 
-def mean_of(ys: list[Array]) -> Array:
-    """Mean of all observed values, per channel."""
-    total = sum(y.sum(0) if y.shape[1] > 1 else y.ravel().sum(keepdims=True) for y in ys)
-    count: Any = sum(len(y) for y in ys)
-    if np.isnan(total).any():
-        total = sum(np.nansum(y, axis=0) for y in ys)
-        count = sum((~np.isnan(y)).sum(0) for y in ys)
-        return total / np.maximum(count, 1)
-    return total / count
+def mean_of(ys: list[Array]) -> tuple[Array, bool]:
+    """Mean of all observed values, per channel, and whether none is missing."""
+    total = sum(kernel.column_sums(y) for y in ys)
+    if np.isfinite(total).all():
+        return total / sum(len(y) for y in ys), True
+    count = sum((~np.isnan(y)).sum(0) for y in ys)
+    return sum(np.nansum(y, axis=0) for y in ys) / np.maximum(count, 1), False
 
 
 def trim(y: Array) -> tuple[Array, int]:
