@@ -94,12 +94,14 @@ def _channel_products(y: Array, order: int, shift: Array) -> tuple[Array, Array]
     if covered:
         wide, centre = y[: covered + width].reshape(groups, width * k), np.tile(shift, width)
         inside, across = np.zeros((width * k, width * k)), np.zeros((order * k, order * k))
-        sums, step = np.zeros(width * k), max(8 * BLOCK // (width * k), 1)
+        sums, step = np.zeros(width * k), max(BLOCK // (width * k), 1)
+        buffer, ones = np.empty((step + 1, width * k)), np.ones(step)
         for begin in range(0, groups - 1, step):
-            z = wide[begin : min(begin + step, groups - 1) + 1] - centre
+            raw = wide[begin : min(begin + step, groups - 1) + 1]
+            z = np.subtract(raw, centre, out=buffer[: len(raw)])
             inside += z[:-1].T @ z[:-1]
             across += z[:-1, (width - order) * k :].T @ z[1:, : order * k]
-            sums += np.ones(len(z) - 1) @ z[:-1]
+            sums += ones[: len(z) - 1] @ z[:-1]
         total += sums.reshape(width, k).sum(0)
         inside, across = inside.reshape(width, k, width, k), across.reshape(order, k, order, k)
         for j in range(order + 1):  # pairs (t, t - j) whose earlier row is in a covered group
