@@ -111,14 +111,14 @@ class Header(Record):
     def __init__(self, data: Sequences):
         self.keys, self.columns, self.single = data.keys, data.columns, data.single
         self.calendars = tuple(c.tail() for c in data.calendars)
-        self.starts = tuple(c.format(0) for c in data.calendars[:1])
+        self.origins = tuple(c.cut(0, 1) for c in data.calendars)
         self.lengths = data.lengths
 
     def describe(self) -> str:
         if not self.single:
             return f"fitted to {len(self.keys)} series of {self.lengths.min()} to {self.lengths.max()} steps"
         name = "" if self.columns[0] is None else f" of {', '.join(map(str, self.columns))}"
-        return f"fitted to {self.lengths[0]} steps{name}, {self.starts[0]} .. {self.calendars[0].format(-1)}"
+        return f"fitted to {self.lengths[0]} steps{name}, {self.origins[0].format(0)} .. {self.calendars[0].format(-1)}"
 
     def advanced(self, data: Sequences) -> Header:
         after = object.__new__(Header)
@@ -211,15 +211,11 @@ class Forecaster(Model, ABC):
         """
         if y is not None:
             raise TypeError(f"{type(self).__name__}.score takes x alone; it is what was forecast")
-        density = self._log_density(x, covariates)
-        counted = density[~np.isnan(density)]
-        if not counted.size:
-            raise ValueError("x has no observed value that the model can predict; give a longer x")
-        return float(counted.mean())
+        return float(self._counted(x, covariates).mean())
 
     def log_likelihood(self, x: Any, *, covariates: Any = None) -> float:
         """Total log predictive density of `x` in nats, given its first values (see `score`)."""
-        return float(np.nansum(self._log_density(x, covariates)))
+        return float(self._counted(x, covariates).sum())
 
     # -- shared machinery ------------------------------------------------------------------------
 
@@ -288,9 +284,18 @@ class Forecaster(Model, ABC):
         steps = self._predictive(data.with_values(scaling.transform(data)), positions, inputs)
         return scaling.restore_replay(steps, data)
 
-    def _log_density(self, x: Any, covariates: Any) -> Array:
+    def _counted(self, x: Any, covariates: Any) -> Array:
+        """Log predictive densities of the values that are observed and can be predicted."""
         data = self._intake(x, "x", self._fitted())
-        return self._one_step(data, covariates).log_prob(data.values)
+        density = self._one_step(data, covariates).log_prob(data.values)
+        counted = density[~np.isnan(density)]
+        if not counted.size:
+            raise ValueError("x has no observed value that the model can predict; give a longer x")
+        return counted
+
+    def _clock(self, position: int, calendar: Calendar) -> int:
+        """How many steps after the first row of the fit of series `position` the calendar begins."""
+        return self._fitted().origins[position].steps_to(calendar)
 
     def _inputs(self, covariates: Any, *where: Any, future: bool = False) -> Array | None:
         """The inputs at the given rows, checked against those of the fit."""
@@ -369,6 +374,15 @@ def _align_covariates(
     return np.concatenate(parts), given.columns
 
 
+def _without_times(given: Any) -> bool:
+    """Whether a container of covariates has no index of its own and so goes by position."""
+    if isinstance(given, dict):
+        given = list(given.values())
+    if isinstance(given, (list, tuple)):
+        return not len(given) or _without_times(given[0])
+    return isinstance(given, np.ndarray) or np.isscalar(given) or given is None
+
+
 def _offset(calendar: Calendar) -> Any:
     return None if isinstance(calendar.step, int) else calendar.step
 
@@ -389,9 +403,7 @@ def _cut(
         if future
         else "give the inputs of every row of x"
     )
-    if isinstance(given, np.ndarray) or (
-        isinstance(given, dict) and isinstance(next(iter(given.values())), np.ndarray)
-    ):
+    if _without_times(given):
         if len(values) != len(need):
             raise ValueError(
                 f"{what} have {len(values)} rows, expected {len(need)} ({span}); {remedy}"

@@ -119,7 +119,7 @@ def test_a_missing_first_value_is_vague_not_known(airline):
     model = AutoARIMA(order=(0, 1, 1), seasonal_order=(0, 1, 1, 12)).fit(y)
     complete = AutoARIMA(order=(0, 1, 1), seasonal_order=(0, 1, 1, 12)).fit(np.log(airline))
     np.testing.assert_allclose(model.predict(12).mean, complete.predict(12).mean, atol=0.01)
-    replayed = model._replay(model.states_[0][0], y[:, None])
+    replayed = model._replay(model.states_[0][0], y[:, None], 0)
     assert np.isnan(replayed.mean[:13]).all()
     assert np.isnan(replayed.mean[15])  # the first row that needs the third
     assert np.nanmax(replayed.scale) < 0.2
@@ -134,10 +134,10 @@ def test_update_equals_filtering_everything(airline):
     for row in y[100:, None, None]:
         parts = model._advance(parts, row)
     np.testing.assert_allclose(parts.mean, far.mean, rtol=1e-9)
-    one_step = model._replay(state, y[:, None]).mean[100, 0]
+    one_step = model._replay(state, y[:, None], 0).mean[100, 0]
     assert model._ahead(state, 1).mean[0, 0] == pytest.approx(one_step, rel=1e-6)
     after = model._ahead(model._advance(state, y[100:110, None]), 1).mean[0, 0]
-    assert after == pytest.approx(model._replay(state, y[:, None]).mean[110, 0], rel=1e-6)
+    assert after == pytest.approx(model._replay(state, y[:, None], 0).mean[110, 0], rel=1e-6)
 
 
 def test_least_squares_jacobian(airline):

@@ -259,9 +259,12 @@ def test_missing_values_are_marginalised_exactly():
     phi, sigma2 = model.coef_.to_numpy(), model.sigma2_
     x = y[:12].copy()
     x[[2, 7, 8, 10]] = np.nan
+    data = seqkit.Sequences(x)
     cov = ar_covariance(phi, sigma2, 16)
     fit = model._fits[0]
-    state = model._run(fit, model._prior(fit, np.zeros((1, 1))), x[:, None], None)[2]
+    state = model._run(
+        fit, model._prior(fit, np.zeros((1, 1))), x[:, None], None, data.calendars[0]
+    )[1]
     model._memory = [state]
     forecast = model.predict(4).distribution
     seen = np.flatnonzero(~np.isnan(x))
@@ -270,7 +273,9 @@ def test_missing_values_are_marginalised_exactly():
     np.testing.assert_allclose(forecast.mean[0, :, 0], gain @ x[seen], rtol=1e-9, atol=1e-10)
     expected = cov[np.ix_(ahead, ahead)] - gain @ cov[np.ix_(seen, ahead)]
     np.testing.assert_allclose(forecast.cov[0], expected, rtol=1e-9, atol=1e-10)
-    steps = model._run(fit, model._prior(fit, np.zeros((1, 1))), x[:, None], None)[0]
+    steps = model._run(
+        fit, model._prior(fit, np.zeros((1, 1))), x[:, None], None, data.calendars[0]
+    )[0]
     for t in range(1, 12):
         past = seen[seen < t]
         weights = cov[t, past] @ np.linalg.inv(cov[np.ix_(past, past)])

@@ -179,14 +179,14 @@ FITTING: list[Row] = [
      ["Naive does not use covariates", "use AR"]),
     ("an unknown order", lambda: AR("best").fit(Y), ValueError, ["order must be", "aic, bic, hqic", "'best'"]),
     ("a negative order", lambda: AR(-1).fit(Y), ValueError, ["order must not be negative, got -1"]),
-    ("lag zero", lambda: AR([0, 1]).fit(Y), ValueError, ["positive lags, got [0, 1]"]),
-    ("no lags", lambda: AR([]).fit(Y), ValueError, ["positive lags, got []"]),
+    ("lag zero", lambda: AR([0, 1]).fit(Y), ValueError, ["integers of at least 1", "got [0, 1]"]),
+    ("no lags", lambda: AR([]).fit(Y), ValueError, ["list of lags", "got []"]),
     ("a fractional order", lambda: AR(1.5).fit(Y), ValueError, ["order", "1.5"]),
     ("an unknown trend", lambda: AR(1, trend="x").fit(Y), ValueError,
      ["trend must be one of n, c, t, ct; got 'x'"]),
     ("an unknown method", lambda: AR(1, method="lasso").fit(Y), ValueError,
      ["method must be one of ols, yule-walker, burg, mle; got 'lasso'"]),
-    ("a negative ridge", lambda: AR(1, ridge=-1.0).fit(Y), ValueError, ["ridge must not be negative, got -1"]),
+    ("a negative ridge", lambda: AR(1, ridge=-1.0).fit(Y), ValueError, ["ridge", "at least 0, got -1"]),
     ("ridge with mle", lambda: AR(1, ridge=1.0, method="mle").fit(Y), ValueError, ["method='ols'", "'mle'"]),
     ("a season of one", lambda: AR(1, season=1).fit(Y), ValueError, ["season must be", "at least 2", "got 1"]),
     ("a fractional season", lambda: AR(1, season=2.5).fit(Y), ValueError, ["season must be an integer", "2.5"]),
@@ -420,21 +420,17 @@ def test_there_are_many_rows() -> None:
     assert len({row.id for row in ROWS}) == len(ROWS)
 
 
-OPEN = pytest.mark.xfail(strict=True, reason="accepted, or answered by a foreign traceback")
-
-
 @pytest.mark.parametrize(
     ("build", "fragments"),
     [
-        pytest.param(lambda: AR([1.5]).fit(Y), ["order", "1.5"], marks=OPEN),
-        pytest.param(lambda: AR(["a"]).fit(Y), ["order", "'a'", "lags"], marks=OPEN),
-        pytest.param(lambda: AR(None).fit(Y), ["order must be an int, a list of lags"], marks=OPEN),
-        pytest.param(lambda: AR("aic", max_order=-1).fit(Y), ["max_order", "-1"], marks=OPEN),
-        pytest.param(lambda: AR(1, ridge="a").fit(Y), ["ridge", "'a'"], marks=OPEN),
+        pytest.param(lambda: AR([1.5]).fit(Y), ["order", "1.5"]),
+        pytest.param(lambda: AR(["a"]).fit(Y), ["order", "'a'", "lags"]),
+        pytest.param(lambda: AR(None).fit(Y), ["order must be an int, a list of lags"]),
+        pytest.param(lambda: AR("aic", max_order=-1).fit(Y), ["max_order", "-1"]),
+        pytest.param(lambda: AR(1, ridge="a").fit(Y), ["ridge", "'a'"]),
         pytest.param(
             lambda: AR(1, intervals="bootstrap", draws=0).fit(Y).predict(2),
             ["draws", "0"],
-            marks=OPEN,
         ),
     ],
 )
@@ -444,13 +440,11 @@ def test_hyper_parameters_of_the_wrong_kind(build: Callable[[], Any], fragments:
     assert all(fragment in str(caught.value) for fragment in fragments), caught.value
 
 
-@OPEN
 def test_order_zero_with_a_missing_value() -> None:
     holed = Y.where(MONTHS[4] != MONTHS)
     assert np.isfinite(AR(0).fit(holed).score(holed))
 
 
-@OPEN
 def test_an_input_missing_where_the_series_ends_is_no_silent_nan() -> None:
     holed = Y.where(MONTHS[-1] != MONTHS)
     inputs = INPUT.drop(MONTHS[-1])
@@ -462,13 +456,12 @@ def test_an_input_missing_where_the_series_ends_is_no_silent_nan() -> None:
         assert mean.notna().all()
 
 
-@OPEN
+@pytest.mark.xfail(strict=True, reason="the level after an unseen value is not modelled")
 def test_differences_forecast_past_a_missing_last_value() -> None:
     model = AR(1, scale=Difference()).fit(Y).update(one("2024-01-31", np.nan))
     assert model.predict(2).mean.notna().all()
 
 
-@OPEN
 def test_likelihood_of_nothing_is_refused_like_its_score() -> None:
     with pytest.raises(ValueError, match="no observed value"):
         ar().log_likelihood(Y * np.nan)

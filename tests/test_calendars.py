@@ -102,11 +102,6 @@ def same_times(a: pd.Index, b: pd.Index) -> None:
     assert_index_equal(*bare, exact="equiv", check_names=False)
 
 
-PHASE = pytest.mark.xfail(
-    strict=True, reason="a replay begins at the phase of the fit, wherever x begins"
-)
-
-
 @EVERY
 def test_inferred_and_continued(name: str) -> None:
     y = fitted(name)
@@ -242,9 +237,9 @@ def test_holes_in_what_is_scored_are_holes(name: str, panel: bool) -> None:
     [
         SeasonalNaive(),
         AR(2, season=12),
-        pytest.param(Naive2(), marks=PHASE),
-        pytest.param(Theta(), marks=PHASE),
-        pytest.param(ETS(error="add", trend=None, seasonal="add"), marks=PHASE),
+        Naive2(),
+        Theta(),
+        ETS(error="add", trend=None, seasonal="add"),
     ],
     ids=repr,
 )

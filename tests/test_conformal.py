@@ -56,7 +56,9 @@ def test_update_moves_the_window_of_past_errors():
 
 def test_a_horizon_beyond_the_calibration_is_refused():
     model = seqkit.Conformal(seqkit.Mean()).fit(np.random.default_rng(3).normal(size=60))
-    with pytest.raises(ValueError, match=r"a horizon of 19 leaves 2 past forecasts .* give a longer"):
+    with pytest.raises(
+        ValueError, match=r"a horizon of 19 leaves 2 past forecasts .* give a longer"
+    ):
         model.predict(19)
     with pytest.raises(ValueError, match="at least 30 steps"):
         seqkit.Conformal(seqkit.Mean()).fit(np.zeros(29) + np.arange(29))

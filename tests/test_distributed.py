@@ -35,7 +35,9 @@ def test_dask_gives_the_same_numbers(tmp_path):
     with cluster, distributed.Client(cluster) as client:
         with joblib.parallel_config(backend="dask"):
             shared = seqkit.compare(models, data, n_jobs=-1, **settings)
-        workers = client.run(lambda: len([m for m in __import__("sys").modules if m == "seqkit.base"]))
+        workers = client.run(
+            lambda: len([m for m in __import__("sys").modules if m == "seqkit.base"])
+        )
     assert sum(workers.values()) >= 1  # the work was done there
     pd.testing.assert_frame_equal(serial.scores, shared.scores)
     pd.testing.assert_frame_equal(serial.horizon_scores, shared.horizon_scores)

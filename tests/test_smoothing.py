@@ -376,7 +376,7 @@ def test_theta_is_the_average_of_its_lines(nile):
     forecast = model.predict(10)
     np.testing.assert_allclose(forecast.mean, (line[100:] + level) / 2, rtol=1e-10)
     variance = forecast.distribution.var[0, :, 0]
-    errors = nile - model._replay(model.states_[0][0], nile[:, None]).mean[:, 0]
+    errors = nile - model._replay(model.states_[0][0], nile[:, None], 0).mean[:, 0]
     assert variance[0] == pytest.approx(errors @ errors / (100 - 2), rel=1e-9)
     growth = 1 + np.arange(10) * fit.coefficients.alpha**2
     np.testing.assert_allclose(variance / variance[0], growth, rtol=1e-10)

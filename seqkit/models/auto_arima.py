@@ -227,8 +227,8 @@ class AutoARIMA(LocalForecaster):
         means, factor = space.ahead(system, state.mean, state.cov, horizon)
         return JointNormal((trend + means)[:, None], factor)
 
-    def _replay(self, state: ARIMAState, y: Array) -> Normal:
-        system, trend = _parts(state, len(y), 0)
+    def _replay(self, state: ARIMAState, y: Array, start: int) -> Normal:
+        system, trend = _parts(state, len(y), start)
         lost = state.order.lost
         z = y[:, 0] - trend
         means, scales = np.full(len(z), np.nan), np.full(len(z), np.nan)

@@ -114,7 +114,7 @@ class Naive(LocalForecaster):
     def _ahead(self, state: Walk, horizon: int) -> JointNormal:
         return state.ahead(horizon)
 
-    def _replay(self, state: Walk, y: Array) -> Normal:
+    def _replay(self, state: Walk, y: Array, start: int) -> Normal:
         return state.replay(y[:, 0])
 
 
@@ -154,7 +154,7 @@ class Mean(LocalForecaster):
         factor = state.scale * np.hstack([np.eye(horizon), shared])
         return JointNormal(np.full((horizon, 1), state.mean), factor)
 
-    def _replay(self, state: Level, y: Array) -> Normal:
+    def _replay(self, state: Level, y: Array, start: int) -> Normal:
         return Normal(np.full(y.shape, state.mean), state.scale * np.sqrt(1 + 1 / state.count))
 
 
@@ -210,7 +210,7 @@ class SeasonalNaive(LocalForecaster):
         old = np.sqrt(state.ages[h % m])[:, None] * (h[:, None] % m == np.arange(m))
         return JointNormal(state.values[h % m][:, None], state.scale * np.hstack([walk, old]))
 
-    def _replay(self, state: SeasonalState, y: Array) -> Normal:
+    def _replay(self, state: SeasonalState, y: Array, start: int) -> Normal:
         m = len(state.values)
         steps = _seasons(y[:, 0], m)
         pad = steps.size - len(y)
@@ -285,8 +285,7 @@ class Naive2(LocalForecaster):
     def _ahead(self, state: Naive2State, horizon: int) -> Normal:
         return self._restore(state, state.walk.ahead(horizon), state.phase)
 
-    def _replay(self, state: Naive2State, y: Array) -> Normal:
-        start = Naive2State(
-            state.walk, state.indices, state.multiplicative, 0
-        )  # y begins where the fit began
-        return self._restore(start, state.walk.replay(self._adjust(start, y)), 0)
+    def _replay(self, state: Naive2State, y: Array, start: int) -> Normal:
+        phase = start % len(state.indices)
+        begun = Naive2State(state.walk, state.indices, state.multiplicative, phase)
+        return self._restore(begun, state.walk.replay(self._adjust(begun, y)), phase)

@@ -12,10 +12,11 @@ import numpy as np
 from seqkit.data.calendar import Calendar
 from seqkit.data.sequences import Array
 from seqkit.distributions import Distribution, Empirical, JointNormal, Normal
+from seqkit.kernels.seasonality import season_of
 from seqkit.kernels.smoothing import Coefficients, Smoothed, response, simulate, smooth
 from seqkit.models import _ets_fit as fitting
 from seqkit.models._ets_fit import Fit, Form
-from seqkit.models.local import LocalForecaster, State, period_of
+from seqkit.models.local import LocalForecaster, State, first_seen, period_of, warm_up
 
 _ERROR = {"auto": ("A", "M"), "add": ("A",), "mul": ("M",)}
 _TREND = {"auto": ("N", "A", "Ad"), None: ("N",), "add": ("A",), "damped": ("Ad",)}
@@ -207,9 +208,21 @@ class ETS(LocalForecaster):
         paths = simulate(c, *start, state.sigma * noise, relative=form.error == "M")
         return Empirical((paths + _recentring(paths, point))[:, :, None])
 
-    def _replay(self, state: ETSState, y: Array) -> Normal:
-        start = (state.initial_level, state.initial_slope, state.initial_season)
-        means = smooth(y[:, 0], state.coefficients, *start).means
+    @staticmethod
+    def _without_season(state: ETSState, y: Array, season: Array) -> Array:
+        form, indices = Form.parse(state.form), season_of(season, len(y))
+        if form.season == "N":
+            return y
+        return y / indices if form.season == "M" else y - indices
+
+    def _replay(self, state: ETSState, y: Array, start: int) -> Normal:
+        season = np.roll(state.initial_season, -start)
+        level = state.initial_level
+        if start:  # a series that begins elsewhere starts from its own first value
+            level = first_seen(self._without_season(state, y[:, 0], season))
+        means = smooth(y[:, 0], state.coefficients, level, state.initial_slope, season).means
+        if start:
+            means[: warm_up(y[:, 0])] = np.nan
         relative = Form.parse(state.form).error == "M"
         scale = state.sigma * np.abs(means) if relative else np.full_like(means, state.sigma)
         return Normal(means[:, None], scale[:, None])

@@ -88,8 +88,7 @@ class Autoregression(Forecaster):
                 raise ValueError(f"{where}{error}") from error
         self._fits = fits
         self._data, self._covariates = data, covariates
-        self._origins = tuple(c.cut(0, 1) for c in data.calendars)
-        self._memory = [self._remember(i, data.array(i), parts[i]) for i in range(len(data))]
+        self._memory = [self._remember(i, data, parts[i]) for i in range(len(data))]
 
     def _check(self) -> None:
         if isinstance(self.order, str) and self.order not in CRITERIA:
@@ -104,8 +103,14 @@ class Autoregression(Forecaster):
             raise ValueError(
                 f"season must be an integer of at least 2 (dummies per season) or None, got {self.season!r}"
             )
-        if self.ridge < 0:
-            raise ValueError(f"ridge must not be negative, got {self.ridge}")
+        if not isinstance(self.ridge, (int, float, np.number)) or not 0 <= self.ridge < np.inf:
+            raise ValueError(f"ridge must be a finite number of at least 0, got {self.ridge!r}")
+        for name, least in (("max_order", 0), ("draws", 1)):
+            value = getattr(self, name)
+            if value is None and name == "max_order":
+                continue
+            if isinstance(value, bool) or not isinstance(value, (int, np.integer)) or value < least:
+                raise ValueError(f"{name} must be an integer of at least {least}, got {value!r}")
         for name, known in (("panel", ("each", "global")), ("intervals", ("normal", "bootstrap"))):
             if getattr(self, name) not in known:
                 raise ValueError(
@@ -126,13 +131,15 @@ class Autoregression(Forecaster):
             if self.order < 0:
                 raise ValueError(f"order must not be negative, got {self.order}")
             return np.arange(1, self.order + 1), False
-        lags = (
-            np.unique(np.asarray(self.order, dtype=int))
-            if np.ndim(self.order) == 1
-            else np.zeros(1, int)
+        whole = isinstance(self.order, (list, tuple, range, np.ndarray)) and all(
+            isinstance(lag, (int, np.integer)) and not isinstance(lag, bool) for lag in self.order
         )
+        lags = np.unique(np.asarray(self.order, dtype=int)) if whole else np.zeros(1, int)
         if len(lags) == 0 or lags[0] < 1:
-            raise ValueError(f"order as a list must hold positive lags, got {self.order!r}")
+            raise ValueError(
+                f"order must be an int, a list of lags (integers of at least 1) or one of {', '.join(CRITERIA)}; "
+                f"got {self.order!r}"
+            )
         return lags, False
 
     def _columns(self, start: int, length: int) -> Array:
@@ -165,10 +172,8 @@ class Autoregression(Forecaster):
         lags, choose = self._lags(max(map(len, ys)), q, k)
         start = int(lags[-1]) if len(lags) else 0
         known_fixed = q == len(self._column_names())  # no covariates, which may be missing too
-        complete = complete if known_fixed or not complete else None
-        designs = [
-            kernel.Design(y, d, lags, start, complete) for y, d in zip(ys, fixed, strict=True)
-        ]
+        whole = complete if known_fixed or not complete else None
+        designs = [kernel.Design(y, d, lags, start, whole) for y, d in zip(ys, fixed, strict=True)]
         known, criteria = kernel.gram_of(designs, shift), None
         factor = kernel.factorise(designs, shift, known)
         if choose:
@@ -231,9 +236,9 @@ class Autoregression(Forecaster):
         columns = self._columns(start, length)
         return (columns if inputs is None else np.hstack([columns, inputs])) @ fit.beta.T
 
-    def _remember(self, i: int, y: Array, inputs: Array | None) -> Memory:
-        """The state after `y`, filtered from the last p rows that are all observed (or from the start)."""
-        fit = self._model(i)
+    def _remember(self, i: int, data: Sequences, inputs: Array | None) -> Memory:
+        """The state after series i, filtered from the last p rows that are all observed (or from the start)."""
+        fit, y = self._model(i), data.array(i)
         p, clock = fit.order, len(y)
         if p == 0 or (len(y) >= p and not np.isnan(y[-p:]).any()):
             return Memory(y[len(y) - p :][::-1].ravel(), None, clock)
@@ -245,7 +250,8 @@ class Autoregression(Forecaster):
             if runs.any()
             else self._prior(fit, y)
         )
-        return self._run(fit, start, y[begin:], None if inputs is None else inputs[begin:])[2]
+        rest = None if inputs is None else inputs[begin:]
+        return self._run(fit, start, y[begin:], rest, data.calendars[i].cut(begin, None))[1]
 
     @staticmethod
     def _prior(fit: LinearFit, y: Array) -> Memory:
@@ -253,6 +259,8 @@ class Autoregression(Forecaster):
         from seqkit.kernels.companion import stationary_covariance
 
         p, k = fit.order, fit.channels
+        if p == 0:
+            return Memory(np.zeros(0), None, 0)
         mean = np.nan_to_num(mean_of([y])[0])
         cov = stationary_covariance(fit.phi, fit.sigma)
         if cov is None:
@@ -261,19 +269,31 @@ class Autoregression(Forecaster):
         return Memory(np.tile(mean, p), cov, 0)
 
     def _run(
-        self, fit: LinearFit, start: Memory, y: Array, inputs: Array | None
-    ) -> tuple[Normal, Array, Memory]:
-        """Predictive normals and log densities of `y` from `start` on, and the state after it."""
+        self, fit: LinearFit, start: Memory, y: Array, inputs: Array | None, calendar: Calendar
+    ) -> tuple[Normal, Memory]:
+        """Predictive normals of `y`, whose rows are those of `calendar`, from `start` on; the state after it."""
         from seqkit.kernels.companion import companion_filter
 
         offset = self._offset(fit, start.clock, len(y), inputs)
+        if fit.order == 0:
+            steps = Normal(offset, np.sqrt(np.diag(fit.sigma)))
+            return steps, Memory(start.mean, None, start.clock + len(y))
+        unknown = np.isnan(offset).any(1)  # a covariate is missing
+        if np.any(unknown & np.isnan(y).any(1)):
+            row = int(np.argmax(unknown & np.isnan(y).any(1)))
+            raise ValueError(
+                f"series and covariates are both missing at {calendar.format(row)}, so what follows cannot be "
+                "predicted; fill the covariates there"
+            )
+        offset = np.where(unknown[:, None], y, offset)  # any number will do: the row is observed
         n = len(start.mean)
         cov = np.zeros((n, n)) if start.cov is None else start.cov
         args = [np.ascontiguousarray(a) for a in (y, offset, fit.phi, fit.sigma, start.mean, cov)]
-        mean, variance, density, after, spread = companion_filter(*args)
+        mean, variance, _, after, spread = companion_filter(*args)
+        mean[unknown], variance[unknown] = np.nan, np.nan
         known = not spread.any()
         memory = Memory(after, None if known else spread, start.clock + len(y))
-        return Normal(mean, np.sqrt(variance)), density, memory
+        return Normal(mean, np.sqrt(variance)), memory
 
     def _observe(self, data: Sequences, covariates: Array | None) -> None:
         parts = split(covariates, data)
@@ -286,37 +306,30 @@ class Autoregression(Forecaster):
                     Memory(rows[len(rows) - p :][::-1].ravel(), None, before.clock + len(y))
                 )
             else:
-                memory.append(self._run(self._model(i), before, y, parts[i])[2])
+                memory.append(self._run(self._model(i), before, y, parts[i], data.calendars[i])[1])
         self._memory = memory
 
     def _predictive(self, data: Sequences, positions: Array, covariates: Array | None) -> Normal:
-        parts = split(covariates, data)
-        steps = [
-            self._replay(
-                self._model(int(position)),
-                data.array(i),
-                self._clock(int(position), data.calendars[i]),
-                parts[i],
+        parts, steps = split(covariates, data), []
+        for i, position in enumerate(positions.tolist()):
+            calendar = data.calendars[i]
+            clock = self._clock(position, calendar)
+            steps.append(
+                self._replay(self._model(position), data.array(i), clock, parts[i], calendar)
             )
-            for i, position in enumerate(positions)
-        ]
-        return Normal(
-            np.concatenate([s.mean for s in steps]), np.concatenate([s.scale for s in steps])
-        )
+        mean, scale = [s.mean for s in steps], [s.scale for s in steps]
+        return Normal(np.concatenate(mean), np.concatenate(scale))
 
-    def _clock(self, position: int, calendar: Calendar) -> int:
-        """The row number, counted from the start of the fit, at which `calendar` begins."""
-        fixed = self._column_names()
-        return 0 if set(fixed) <= {"const"} else self._origins[position].steps_to(calendar)
-
-    def _replay(self, fit: LinearFit, y: Array, clock: int, inputs: Array | None) -> Normal:
+    def _replay(
+        self, fit: LinearFit, y: Array, clock: int, inputs: Array | None, calendar: Calendar
+    ) -> Normal:
         """One-step predictive normals, NaN for the first p rows after the first complete one."""
         y, lead = trim(y)
         clock, inputs = clock + lead, None if inputs is None else inputs[lead:]
         if np.isnan(y).any():
             start = self._prior(fit, y)
             start.clock = clock
-            steps = self._run(fit, start, y, inputs)[0]
+            steps = self._run(fit, start, y, inputs, calendar.cut(lead, None))[0]
             mean, scale = steps.mean.copy(), steps.scale.copy()
         else:
             mean = self._offset(fit, clock, len(y), inputs)
@@ -369,7 +382,7 @@ class Autoregression(Forecaster):
         """One-step errors of the fit of series i, (T, k), NaN where there is none."""
         y = self._data.array(i)
         inputs = split(self._covariates, self._data)[i]
-        return y - self._replay(self._model(i), y, 0, inputs).mean
+        return y - self._replay(self._model(i), y, 0, inputs, self._data.calendars[i]).mean
 
     def _only(self, what: str) -> LinearFit:
         self._fitted()

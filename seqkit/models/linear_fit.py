@@ -105,11 +105,12 @@ def finish(
 
 def mean_of(ys: list[Array]) -> tuple[Array, bool]:
     """Mean of all observed values, per channel, and whether none is missing."""
-    total = sum(kernel.column_sums(y) for y in ys)
+    total: Array = np.sum([kernel.column_sums(y) for y in ys], axis=0)
     if np.isfinite(total).all():
         return total / sum(len(y) for y in ys), True
-    count = sum((~np.isnan(y)).sum(0) for y in ys)
-    return sum(np.nansum(y, axis=0) for y in ys) / np.maximum(count, 1), False
+    total = np.sum([np.nansum(y, axis=0) for y in ys], axis=0)
+    count = np.sum([(~np.isnan(y)).sum(0) for y in ys], axis=0)
+    return total / np.maximum(count, 1), False
 
 
 def trim(y: Array) -> tuple[Array, int]:

@@ -56,7 +56,8 @@ class LocalForecaster(Forecaster):
         means, scales = [], []
         for i, position in enumerate(positions):
             pairs = zip(self.states_[position], _channels(data.array(i)), strict=True)
-            steps = [self._replay(state, y) for state, y in pairs]
+            start = self._clock(int(position), data.calendars[i])
+            steps = [self._replay(state, y, start) for state, y in pairs]
             means.append(np.concatenate([s.mean for s in steps], axis=1))
             scales.append(np.concatenate([s.scale for s in steps], axis=1))
         return Normal(np.concatenate(means), np.concatenate(scales))
@@ -97,8 +98,11 @@ class LocalForecaster(Forecaster):
         """The next `horizon` steps, (horizon, 1), joint where the model has it."""
 
     @abstractmethod
-    def _replay(self, state: Any, y: Array) -> Normal:
-        """The predictive normal of each row of `y` given the rows before it, (T, 1), the learnt parameters fixed."""
+    def _replay(self, state: Any, y: Array, start: int) -> Normal:
+        """The predictive normal of each row of `y` given the rows before it, (T, 1), the learnt parameters fixed.
+
+        `y` begins `start` steps after the first row of the fit; rows that cannot be predicted are NaN.
+        """
 
 
 def _channels(values: Array) -> list[Array]:
@@ -135,3 +139,15 @@ def period_of(season: int | None, clock: Calendar) -> int:
             f"season must be a positive number of steps, or None for the calendar's; got {season!r}"
         )
     return int(period)
+
+
+def warm_up(y: Array) -> int:
+    """Rows up to and with the first observed one."""
+    seen = np.flatnonzero(~np.isnan(y))
+    return int(seen[0]) + 1 if len(seen) else len(y)
+
+
+def first_seen(y: Array) -> float:
+    """The first observed value, NaN if there is none."""
+    seen = y[~np.isnan(y)]
+    return float(seen[0]) if len(seen) else np.nan

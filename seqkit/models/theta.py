@@ -18,7 +18,7 @@ from seqkit.kernels.seasonality import (
 )
 from seqkit.kernels.smoothing import Coefficients, Smoothed, smooth
 from seqkit.models._ets_fit import Form, fit_form
-from seqkit.models.local import LocalForecaster, State, period_of
+from seqkit.models.local import LocalForecaster, State, first_seen, period_of, warm_up
 
 
 @dataclasses.dataclass(eq=False)
@@ -118,9 +118,13 @@ class Theta(LocalForecaster):
             return JointNormal((mean * season)[:, None], factor * season[:, None])
         return JointNormal((mean + season)[:, None], factor)
 
-    def _replay(self, state: ThetaState, y: Array) -> Normal:
-        second, trend, season = _second_line(state, y[:, 0], 0)
-        mean = (trend + _smooth(second, state.alpha, state.initial_level).means) / 2.0
+    def _replay(self, state: ThetaState, y: Array, start: int) -> Normal:
+        second, trend, season = _second_line(state, y[:, 0], start)
+        level = state.initial_level if start == 0 else first_seen(second)
+        smoothed = _smooth(second, state.alpha, level).means
+        if start:  # a series that begins elsewhere starts from its own first value
+            smoothed[: warm_up(second)] = np.nan
+        mean = (trend + smoothed) / 2.0
         scale = np.full_like(mean, state.sigma)
         if state.multiplicative:
             return Normal((mean * season)[:, None], (scale * season)[:, None])
