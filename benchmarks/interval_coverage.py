@@ -1,7 +1,7 @@
 """Do 80 % and 95 % intervals hold 80 % and 95 %? AR with and without the conformal wrapper, by rolling origins.
 
-    python benchmarks/interval_coverage.py              # sunspots, monthly
-    SEQKIT_DATA=... python benchmarks/interval_coverage.py m4_hourly
+python benchmarks/interval_coverage.py              # sunspots, monthly
+SEQKIT_DATA=... python benchmarks/interval_coverage.py m4_hourly
 """
 
 import sys

@@ -375,14 +375,15 @@ def test_log_likelihood_of_a_scaled_model_counts_the_jacobian():
 @pytest.mark.parametrize("trend", ["n", "c"])
 @pytest.mark.parametrize("order", [5, "aic", "bic", "hqic"])
 def test_compiled_and_plain_least_squares_agree(order, trend, monkeypatch):
-    from seqkit.models import ar
+    from seqkit.models import linear
 
     rng = np.random.default_rng(9)
     y = 50 + rng.normal(size=9_000)
     for t in range(3, len(y)):
         y[t] += 0.5 * (y[t - 1] - 50) - 0.3 * (y[t - 3] - 50)
+    monkeypatch.setattr(linear, "COMPILED_FROM", np.inf)
     plain = seqkit.AR(order, trend=trend, max_order=12).fit(y)
-    monkeypatch.setattr(ar, "COMPILED_FROM", 0)
+    monkeypatch.setattr(linear, "COMPILED_FROM", 0)
     compiled = seqkit.AR(order, trend=trend, max_order=12).fit(y)
     assert compiled.order_ == plain.order_
     close = {"rtol": 1e-10, "atol": 0}
@@ -399,8 +400,35 @@ def test_compiled_and_plain_least_squares_agree(order, trend, monkeypatch):
         )
     for name in ("I(2)", "nearly a sine", "random walk far from zero"):
         same = seqkit.AR(6).fit(hostile(name)).coef_
-        monkeypatch.setattr(ar, "COMPILED_FROM", np.inf)
+        monkeypatch.setattr(linear, "COMPILED_FROM", np.inf)
         np.testing.assert_allclose(
             same, seqkit.AR(6).fit(hostile(name)).coef_, rtol=1e-9, atol=1e-9
         )
-        monkeypatch.setattr(ar, "COMPILED_FROM", 0)
+        monkeypatch.setattr(linear, "COMPILED_FROM", 0)
+
+
+@pytest.mark.parametrize("trend", ["n", "c"])
+@pytest.mark.parametrize("order", [1, 3, "bic"])
+def test_compiled_and_plain_vector_autoregressions_agree(growth, order, trend, monkeypatch):
+    from seqkit.models import linear
+
+    fits = []
+    for limit in (np.inf, 0):
+        monkeypatch.setattr(linear, "COMPILED_FROM", limit)
+        fits.append(seqkit.VAR(order, trend=trend, max_order=5).fit(growth * 100 + 3))
+    plain, compiled = fits
+    close = {"rtol": 1e-9, "atol": 1e-11}
+    np.testing.assert_allclose(compiled.coef_, plain.coef_, **close)
+    np.testing.assert_allclose(compiled.standard_errors_, plain.standard_errors_, **close)
+    np.testing.assert_allclose(compiled.sigma_, plain.sigma_, **close)
+    np.testing.assert_allclose(compiled.log_likelihood_, plain.log_likelihood_, **close)
+    if order == "bic":
+        np.testing.assert_allclose(compiled.criteria_, plain.criteria_, **close)
+
+
+def test_overlaps_are_the_sums_they_say():
+    from seqkit.models.exact_ar import overlaps
+
+    a, b = np.random.default_rng(10).normal(size=(2, 30))
+    expected = [[a[i : 30 - j] @ b[j : 30 - i] for j in range(6)] for i in range(6)]
+    np.testing.assert_allclose(overlaps(a, b, 5), expected, rtol=1e-12, atol=1e-13)

@@ -1,43 +1,11 @@
-"""The whole of a scalar autoregression by least squares in one compiled call: see `autoregression` for the method."""
+"""The whole of a least squares autoregression in one compiled call: see `autoregression` for the method."""
 
 from __future__ import annotations
 
 import numpy as np
 from numba import njit
 
-BLOCK = 2048  # values at a time: a block and its products stay in the first cache
-
-
-@njit(cache=True, fastmath={"reassoc", "contract"})
-def _products(z, start, order, out):  # type: ignore[no-untyped-def]
-    """out[j] += sum_{t >= start} z_t z_{t-j}, four lags at a time so that z_t is read once for them.
-
-    The sums may be taken in any order, so they use the vector units.
-    """
-    n = len(z) - start
-    now = z[start:]
-    for j in range(0, order + 1, 4):
-        a, b, c, d = 0.0, 0.0, 0.0, 0.0
-        first = z[start - j : start - j + n]
-        if j + 4 > order + 1:
-            for lag in range(j, order + 1):
-                then, total = z[start - lag : start - lag + n], 0.0
-                for t in range(n):
-                    total += now[t] * then[t]
-                out[lag] += total
-            return
-        second = z[start - j - 1 : start - j - 1 + n]
-        third = z[start - j - 2 : start - j - 2 + n]
-        fourth = z[start - j - 3 : start - j - 3 + n]
-        for t in range(n):
-            a += now[t] * first[t]
-            b += now[t] * second[t]
-            c += now[t] * third[t]
-            d += now[t] * fourth[t]
-        out[j] += a
-        out[j + 1] += b
-        out[j + 2] += c
-        out[j + 3] += d
+BLOCK = 2048  # numbers at a time: a block and its products stay in the first cache
 
 
 @njit(cache=True, fastmath={"reassoc", "contract"})
@@ -48,43 +16,100 @@ def _sum(z):  # type: ignore[no-untyped-def]
     return total
 
 
+@njit(cache=True, fastmath={"reassoc", "contract"})
+def _dots(now, z, order, out):  # type: ignore[no-untyped-def]
+    """out[j k + b] += sum_t now_t z[b, order + t - j], four sums at a time so that now_t is read once for them.
+
+    z (k, at least n + order) holds one channel per row, `now` (n,) its target. The sums may be taken in any order, so
+    they use the vector units.
+    """
+    k, n = len(z), len(now)
+    width = (order + 1) * k
+    for s in range(0, width - width % 4, 4):
+        w = z[s % k, order - s // k : order - s // k + n]
+        x = z[(s + 1) % k, order - (s + 1) // k : order - (s + 1) // k + n]
+        y = z[(s + 2) % k, order - (s + 2) // k : order - (s + 2) // k + n]
+        v = z[(s + 3) % k, order - (s + 3) // k : order - (s + 3) // k + n]
+        a, b, c, d = 0.0, 0.0, 0.0, 0.0
+        for t in range(n):
+            a += now[t] * w[t]
+            b += now[t] * x[t]
+            c += now[t] * y[t]
+            d += now[t] * v[t]
+        out[s] += a
+        out[s + 1] += b
+        out[s + 2] += c
+        out[s + 3] += d
+    for s in range(width - width % 4, width):
+        w, a = z[s % k, order - s // k : order - s // k + n], 0.0
+        for t in range(n):
+            a += now[t] * w[t]
+        out[s] += a
+
+
 @njit(cache=True)
-def _gram(z_head, z_tail, products, total, rows, constant):  # type: ignore[no-untyped-def]
+def _products(y, order, shift):  # type: ignore[no-untyped-def]
+    """sum_{t >= p} z_{t,a} z_{t-j,b} as [a, j k + b], and sum_{t >= p} z_t; z = y - shift."""
+    length, k = y.shape
+    products, total = np.zeros((k, (order + 1) * k)), np.zeros(k)
+    rows = max(BLOCK // k, 64)
+    z = np.empty((k, rows + order))
+    begin = order
+    while begin < length:
+        end = min(begin + rows, length)
+        window = y[begin - order : end]
+        count = len(window)
+        for a in range(k):
+            channel = z[a]
+            for t in range(count):
+                channel[t] = window[t, a] - shift[a]
+        for a in range(k):
+            now = z[a, order:count]
+            _dots(now, z, order, products[a])
+            total[a] += _sum(now)
+        begin = end
+    return products, total
+
+
+@njit(cache=True)
+def _gram(head, tail, products, total, rows, constant):  # type: ignore[no-untyped-def]
     """Lower triangle of the Gram matrix of [1, z_{t-1}, .., z_{t-p}, z_t] from lag products and both ends.
 
-    z_head holds z_0 .. z_{p-1}, z_tail z_{T-p} .. z_{T-1}; total is the sum of the targets.
+    head (p, k) holds z_0 .. z_{p-1}, tail (p, k) z_{T-p} .. z_{T-1}.
     """
-    p = len(products) - 1
-    q = 1 if constant else 0
-    lagged = np.empty((p + 1, p + 1))
-    for i in range(p + 1):
-        lagged[i, 0] = products[i]
+    p, k = head.shape
+    q, size = (1 if constant else 0), p * k
+    lagged = np.empty((size + k, size + k))  # blocks in the order z_t, z_{t-1}, .., z_{t-p}
+    for i in range(size + k):
+        for b in range(k):
+            lagged[i, b] = products[b, i]
     for i in range(p):
         for j in range(i + 1):
-            lagged[i + 1, j + 1] = (
-                lagged[i, j]
-                + z_head[p - 1 - i] * z_head[p - 1 - j]
-                - z_tail[p - 1 - i] * z_tail[p - 1 - j]
-            )
-    gram = np.zeros((q + p + 1, q + p + 1))
-    for i in range(p):
-        for j in range(i + 1):
-            gram[q + i, q + j] = lagged[i + 1, j + 1]
-        gram[q + p, q + i] = lagged[i + 1, 0]
-    gram[q + p, q + p] = lagged[0, 0]
+            for a in range(k):
+                for b in range(k):
+                    lagged[(i + 1) * k + a, (j + 1) * k + b] = (
+                        lagged[i * k + a, j * k + b]
+                        + head[p - 1 - i, a] * head[p - 1 - j, b]
+                        - tail[p - 1 - i, a] * tail[p - 1 - j, b]
+                    )
+    gram = np.zeros((q + size + k, q + size + k))
+    gram[q : q + size, q : q + size] = lagged[k:, k:]
+    gram[q + size :, q : q + size] = lagged[k:, :k].T
+    gram[q + size :, q + size :] = lagged[:k, :k]
     if constant:
         gram[0, 0] = rows
-        running = total
-        gram[q + p, 0] = total
-        for i in range(p):
-            running += z_head[p - 1 - i] - z_tail[p - 1 - i]
-            gram[q + i, 0] = running
+        for a in range(k):
+            running = total[a]
+            gram[q + size + a, 0] = running
+            for i in range(p):
+                running += head[p - 1 - i, a] - tail[p - 1 - i, a]
+                gram[q + i * k + a, 0] = running
     return gram
 
 
 @njit(cache=True)
 def _cholesky(gram, size):  # type: ignore[no-untyped-def]
-    """The factor, and the smallest diagonal of it over the first `size` columns scaled to length one."""
+    """The factor, and the smallest diagonal of it over the first `size` columns scaled to length one (0: none)."""
     n = len(gram)
     lower = np.zeros((n, n))
     worst = 1.0
@@ -93,14 +118,10 @@ def _cholesky(gram, size):  # type: ignore[no-untyped-def]
         for m in range(j):
             pivot -= lower[j, m] * lower[j, m]
         if pivot <= 0.0:
-            if j < size or pivot < -1e-8 * abs(gram[j, j]):
-                return lower, 0.0
-            pivot = 0.0
+            return lower, 0.0
         lower[j, j] = np.sqrt(pivot)
         if j < size:
             worst = min(worst, lower[j, j] / np.sqrt(gram[j, j]))
-        elif lower[j, j] == 0.0:
-            continue
         for i in range(j + 1, n):
             value = gram[i, j]
             for m in range(j):
@@ -110,71 +131,82 @@ def _cholesky(gram, size):  # type: ignore[no-untyped-def]
 
 
 @njit(cache=True)
-def fit_lags(y, order, constant, penalty):  # type: ignore[no-untyped-def]
-    """Least squares of y on 1 (if `constant`) and its lags 1 .. p.
-
-    `penalty` is the charge per coefficient of the criterion that chooses p <= order on the rows common to
-    all, or negative for p = order. Returns (worst, coef, inverse_diagonal, rss, rows, criteria): worst is
-    the smallest diagonal of the factor of the scaled Gram, 0 where the data are missing or singular.
-    """
-    length = len(y)
-    empty = np.zeros(0)
-    shift = 0.0
-    if constant:
-        shift = _sum(y) / length
-        if not np.isfinite(shift):
-            return 0.0, empty, empty, 0.0, 0, empty
-    products, total = np.zeros(order + 1), 0.0
-    z = np.empty(BLOCK + order)
-    begin = order
-    while begin < length:
-        end = min(begin + BLOCK, length)
-        count = end - begin + order
-        window = y[begin - order : end]
-        for i in range(count):
-            z[i] = window[i] - shift
-        _products(z[:count], order, order, products)
-        total += _sum(z[order:count])
-        begin = end
-    if not np.isfinite(products[0]):
-        return 0.0, empty, empty, 0.0, 0, empty
-    q = 1 if constant else 0
-    head, tail = y[:order] - shift, y[length - order :] - shift
-    rows = length - order
-    gram = _gram(head, tail, products, total, rows, constant)
-    lower, worst = _cholesky(gram, q + order)
-    criteria = empty
-    if penalty >= 0.0 and worst > 0.0:
-        criteria = np.empty(order + 1)
-        rss = lower[q + order, q + order] ** 2
-        for p in range(order, -1, -1):
-            criteria[p] = rows * (
-                1 + np.log(2 * np.pi) + np.log(max(rss / rows, 1e-300))
-            ) + penalty * (q + p)
-            if p:
-                rss += lower[q + order, q + p - 1] ** 2
-        best = np.argmin(criteria)
-        if best < order:  # the rows that only the larger order had to leave out come in
-            for j in range(best + 1):
-                for t in range(best, order):
-                    products[j] += head[t] * head[t - j]
-            for t in range(best, order):
-                total += head[t]
-            rows = length - best
-            tail = tail[order - best :]
-            gram = _gram(head[:best], tail, products[: best + 1], total, rows, constant)
-            order = best
-            lower, again = _cholesky(gram, q + order)
-            worst = min(worst, again)
-    if worst == 0.0:
-        return 0.0, empty, empty, 0.0, rows, criteria
-    return (worst, *_solve(lower, q, order, shift), rows, criteria)
+def _criteria(lower, q, order, k, rows, penalty):  # type: ignore[no-untyped-def]
+    """The criterion of the nested orders 0 .. p: residual sums are squares of ever more of the last rows."""
+    criteria = np.empty(order + 1)
+    size = q + order * k
+    rss = np.ascontiguousarray(lower[size:, size:])
+    total = np.zeros((k, k))
+    for a in range(k):
+        for b in range(a + 1):
+            for m in range(k):
+                total[a, b] += rss[a, m] * rss[b, m]
+    for p in range(order, -1, -1):
+        factor, _ = _cholesky(total / rows, k)
+        log_det = 0.0
+        for a in range(k):
+            log_det += 2.0 * np.log(max(factor[a, a], 1e-150))
+        criteria[p] = rows * (k * (1 + np.log(2 * np.pi)) + log_det) + penalty * k * (q + k * p)
+        for a in range(k):
+            for b in range(a + 1):
+                for m in range(q + (p - 1) * k, q + p * k) if p else range(0):
+                    total[a, b] += lower[size + a, m] * lower[size + b, m]
+    return criteria
 
 
 @njit(cache=True)
-def _solve(lower, q, order, shift):  # type: ignore[no-untyped-def]
-    """Coefficients for the unshifted series, the diagonal of the inverse Gram for them, and the residual sum."""
-    size = q + order
+def fit_lags(y, order, constant, penalty):  # type: ignore[no-untyped-def]
+    """Least squares of y (T, k) on 1 (if `constant`) and its lags 1 .. p.
+
+    `penalty` is the charge per coefficient of the criterion that chooses p <= order on the rows common to
+    all, or negative for p = order. Returns (worst, coef (k, regressors), inverse_diagonal, rss (k, k), rows,
+    criteria): worst is the smallest diagonal of the factor of the scaled Gram, 0 where data are missing or
+    the design is singular.
+    """
+    length, k = y.shape
+    none, nothing = np.zeros((0, 0)), np.zeros(0)
+    shift = np.zeros(k)
+    if constant:
+        if k == 1:
+            shift[0] = _sum(y.reshape(length))
+        else:
+            for t in range(length):
+                for a in range(k):
+                    shift[a] += y[t, a]
+        shift /= length
+    products, total = _products(y, order, shift)
+    if not np.all(np.isfinite(products)):
+        return 0.0, none, nothing, none, 0, nothing
+    q, rows = (1 if constant else 0), length - order
+    head, tail = y[:order] - shift, y[length - order :] - shift
+    gram = _gram(head, tail, products, total, rows, constant)
+    lower, worst = _cholesky(gram, q + order * k)
+    criteria = nothing
+    if penalty >= 0.0 and worst > 0.0:
+        criteria = _criteria(lower, q, order, k, rows, penalty)
+        best = np.argmin(criteria)
+        if best < order:  # the rows that only the larger order had to leave out come in
+            for t in range(best, order):
+                for a in range(k):
+                    total[a] += head[t, a]
+                    for j in range(best + 1):
+                        for b in range(k):
+                            products[a, j * k + b] += head[t, a] * head[t - j, b]
+            rows, tail = length - best, tail[order - best :]
+            gram = _gram(head[:best], tail, products, total, rows, constant)
+            order = best
+            lower, again = _cholesky(gram, q + order * k)
+            worst = min(worst, again)
+    if worst == 0.0:
+        return 0.0, none, nothing, none, rows, criteria
+    coef, inverse, rss = _solve(lower, q, q + order * k, shift)
+    return worst, coef, inverse, rss, rows, criteria
+
+
+@njit(cache=True)
+def _solve(lower, q, size, shift):  # type: ignore[no-untyped-def]
+    """Coefficients for the unshifted series, the diagonal of the inverse Gram for them, and the residual sums."""
+    k = len(shift)
     root = np.zeros((size, size))  # the inverse of the regressors' factor
     for j in range(size):
         root[j, j] = 1.0 / lower[j, j]
@@ -183,14 +215,25 @@ def _solve(lower, q, order, shift):  # type: ignore[no-untyped-def]
             for m in range(j, i):
                 value -= lower[i, m] * root[m, j]
             root[i, j] = value / lower[i, i]
-    coef, inverse = np.zeros(size), np.zeros(size)
+    coef, inverse, rss = np.zeros((k, size)), np.zeros(size), np.zeros((k, k))
     for j in range(size):
         for i in range(j, size):
-            coef[j] += root[i, j] * lower[size, i]
             inverse[j] += root[i, j] * root[i, j]
-    if q:  # c = c' + shift (1 - sum phi), and its variance likewise
-        coef[0] += shift * (1.0 - np.sum(coef[1:]))
+            for a in range(k):
+                coef[a, j] += root[i, j] * lower[size + a, i]
+    for a in range(k):
+        for b in range(k):
+            for m in range(k):
+                rss[a, b] += lower[size + a, size + m] * lower[size + b, size + m]
+    if q:  # c = c' + shift - sum_i phi_i shift, and its variance likewise
         inverse[0] = 0.0
         for i in range(size):
-            inverse[0] += (root[i, 0] - shift * np.sum(root[i, 1:])) ** 2
-    return coef, inverse, lower[size, size] ** 2
+            value = root[i, 0]
+            for s in range(1, size):
+                value -= shift[(s - 1) % k] * root[i, s]
+            inverse[0] += value * value
+        for a in range(k):
+            coef[a, 0] += shift[a]
+            for s in range(1, size):
+                coef[a, 0] -= coef[a, s] * shift[(s - 1) % k]
+    return coef, inverse, rss

@@ -67,50 +67,16 @@ def lag_products(y: Array, order: int, shift: Array) -> tuple[Array, Array]:
     One pass over y, block by block, so that each block is centred and multiplied while it is in the cache.
     """
     length, channels = y.shape
-    if channels > 1:
-        return _channel_products(y, order, shift)
-    products, total = np.zeros(order + 1), np.zeros(1)
+    products, total = np.zeros((order + 1, channels, channels)), np.zeros(channels)
     for begin in range(order, length, BLOCK):
-        z = y[begin - order : begin + BLOCK, 0] - shift
-        products += np.correlate(z, z[order:], "valid")[::-1]
-        total += z[order:].sum()
-    return products[:, None, None], total
-
-
-def _channel_products(y: Array, order: int, shift: Array) -> tuple[Array, Array]:
-    """`lag_products` of several channels.
-
-    A product of two tall, thin matrices is far from what the machine can do. So `width` successive rows are
-    laid side by side, a group: one product of the wider matrix with itself holds all pairs inside a group, a
-    small one the pairs that reach into the next group, and the diagonals of both add up to the lags.
-    """
-    length, k = y.shape
-    width = max(order, -(-40 // k))
-    groups = length // width
-    products, total = np.zeros((order + 1, k, k)), np.zeros(k)
-    covered = (
-        max(groups - 1, 0) * width
-    )  # all groups but the last, which only closes the one before it
-    if covered:
-        wide, centre = y[: covered + width].reshape(groups, width * k), np.tile(shift, width)
-        inside, across = np.zeros((width * k, width * k)), np.zeros((order * k, order * k))
-        sums, step = np.zeros(width * k), max(BLOCK // (width * k), 1)
-        buffer, ones = np.empty((step + 1, width * k)), np.ones(step)
-        for begin in range(0, groups - 1, step):
-            raw = wide[begin : min(begin + step, groups - 1) + 1]
-            z = np.subtract(raw, centre, out=buffer[: len(raw)])
-            inside += z[:-1].T @ z[:-1]
-            across += z[:-1, (width - order) * k :].T @ z[1:, : order * k]
-            sums += ones[: len(z) - 1] @ z[:-1]
-        total += sums.reshape(width, k).sum(0)
-        inside, across = inside.reshape(width, k, width, k), across.reshape(order, k, order, k)
-        for j in range(order + 1):  # pairs (t, t - j) whose earlier row is in a covered group
-            products[j] = inside.diagonal(-j, axis1=0, axis2=2).sum(-1)
-            products[j] += across.diagonal(j - order, axis1=0, axis2=2).sum(-1).T
-    head, rest = y[:order] - shift, y[covered:] - shift
-    for j in range(order + 1):
-        products[j] += rest[j:].T @ rest[: len(rest) - j] - head[j:].T @ head[: order - j]
-    return products, total + rest.sum(0) - head.sum(0)
+        z = y[begin - order : begin + BLOCK] - shift
+        if channels == 1:
+            products[:, 0, 0] += np.correlate(z[:, 0], z[order:, 0], "valid")[::-1]
+        else:
+            for j in range(order + 1):
+                products[j] += z[order:].T @ z[order - j : len(z) - j]
+        total += column_sums(z[order:])
+    return products, total
 
 
 def column_sums(y: Array) -> Array:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-import math
 from typing import Any, Literal
 
 import numpy as np
@@ -17,7 +16,6 @@ from .diagnostics import ljung_box, summary_text
 from .linear import Autoregression
 from .linear_fit import LinearFit, information, mean_of, term_names
 
-COMPILED_FROM = 100_000  # rows times lags
 METHODS = ("ols", "yule-walker", "burg", "mle")
 
 
@@ -80,16 +78,12 @@ class AR(Autoregression):
         return data
 
     @staticmethod
-    def _forecast_sigma(rss: Array, factor: kernel.Factor) -> Array:
-        return rss / factor.rows  # maximum likelihood, as AutoReg of statsmodels
-
-    @staticmethod
-    def _error_sigma(sigma: Array, factor: kernel.Factor) -> Array:
-        return sigma
+    def _freedom(rows: int, regressors: int) -> int:
+        return rows  # maximum likelihood, as AutoReg of statsmodels
 
     def _fit_group(self, ys: list[Array], fixed: list[Array]) -> LinearFit:
         if self.method == "ols":
-            return self._compiled(ys, fixed) or self._least_squares(ys, fixed)
+            return super()._fit_group(ys, fixed)
         y, columns = ys[0], fixed[0]
         if columns.shape[1] > len(self._column_names()):
             raise ValueError(f"method={self.method!r} takes no covariates; use method='ols'")
@@ -101,36 +95,6 @@ class AR(Autoregression):
         if len(y) <= len(lags) + columns.shape[1] + 1:
             raise ValueError(f"{len(y)} values are too few for order {len(lags)}; lower the order")
         return self._stationary_fit(y, columns, len(lags), choose)
-
-    def _compiled(self, ys: list[Array], fixed: list[Array]) -> LinearFit | None:
-        """Least squares in one compiled call, where the series is long and nothing but lags and a constant enters.
-
-        Loading the compiled code takes half a second, so shorter work goes the way of `_least_squares`, which
-        gives the same numbers; it also takes over where data are missing or the design is ill conditioned.
-        """
-        y, columns, constant = ys[0], fixed[0], self.trend == "c"
-        plain = self.trend in ("n", "c") and not self.season and columns.shape[1] == int(constant)
-        if len(ys) > 1 or not plain or self.ridge:
-            return None
-        lags, choose = self._lags(len(y), columns.shape[1], 1)
-        order = len(lags)
-        if order == 0 or lags[-1] != order or len(y) * order < COMPILED_FROM:
-            return None
-        from seqkit.kernels._autoregression_numba import fit_lags
-
-        rows = len(y) - order
-        weight = information(str(self.order), 0.0, 1.0, rows) if choose else -1.0
-        series = np.ascontiguousarray(y[:, 0])
-        worst, coef, inverse, rss, rows, criteria = fit_lags(series, order, constant, weight)
-        if worst <= kernel.ILL_CONDITIONED or rss <= 0.0:
-            return None
-        fit = LinearFit()
-        fit.lags, fit.fixed, fit.rows = lags[: len(coef) - int(constant)], int(constant), rows
-        fit.coef, fit.sigma = coef[None, :], np.array([[rss / rows]])
-        fit.errors = np.sqrt(rss / rows * inverse)[None, :]
-        fit.log_likelihood = -0.5 * rows * (1 + math.log(2 * math.pi * rss / rows))
-        fit.criteria = criteria if choose else None
-        return fit
 
     def _stationary_fit(self, y: Array, columns: Array, order: int, choose: bool) -> LinearFit:
         """Yule-Walker, Burg or exact likelihood on the deviations from the fixed terms."""

@@ -55,11 +55,18 @@ def absorb(beta: Array, phi: Array, columns: Callable[[int, int], Array]) -> Arr
 
 
 def overlaps(a: Array, b: Array, order: int) -> Array:
-    """D_ij = sum_t a_{t+i} b_{t+j} over the T - i - j terms, (order + 1, order + 1)."""
+    """D_ij = sum_t a_{t+i} b_{t+j} over the T - i - j terms, (order + 1, order + 1).
+
+    The first row and column are lag products; from there D_{i+1,j+1} = D_ij less the terms at both ends.
+    """
     n = len(a)
-    return np.array(
-        [[a[i : n - j] @ b[j : n - i] for j in range(order + 1)] for i in range(order + 1)]
-    )
+    table = np.empty((order + 1, order + 1))
+    table[0] = [a[: n - j] @ b[j:] for j in range(order + 1)]
+    table[:, 0] = [a[i:] @ b[: n - i] for i in range(order + 1)]
+    for i in range(order):
+        last = a[n - order :][::-1] * b[n - 1 - i]
+        table[i + 1, 1:] = table[i, :-1] - a[i] * b[:order] - last
+    return table
 
 
 def log_det(kappa: Array) -> float:

@@ -7,6 +7,7 @@ partly missing goes through the companion filter; forecasts are exact joint norm
 from __future__ import annotations
 
 import dataclasses
+import math
 from abc import abstractmethod
 from collections.abc import Sequence
 from typing import Any, Literal, Self
@@ -36,6 +37,7 @@ from .linear_fit import (
 
 Order = int | Sequence[int] | Literal["aic", "bic", "hqic"]
 _ONE = np.ones(1)
+COMPILED_FROM = 100_000  # multiplications
 CRITERIA = ("aic", "bic", "hqic")
 TRENDS = {"n": (), "c": ("const",), "t": ("trend",), "ct": ("const", "trend")}
 
@@ -162,7 +164,42 @@ class Autoregression(Forecaster):
 
     def _fit_group(self, ys: list[Array], fixed: list[Array]) -> LinearFit:
         """Least squares over one series, or over several that share one model."""
-        return self._least_squares(ys, fixed)
+        return self._compiled(ys, fixed) or self._least_squares(ys, fixed)
+
+    def _compiled(self, ys: list[Array], fixed: list[Array]) -> LinearFit | None:
+        """Least squares in one compiled call, where a series is long and nothing but lags and a constant enters.
+
+        Loading the compiled code takes half a second, so shorter work goes the way of `_least_squares`, which
+        gives the same numbers; it also takes over where data are missing or the design is ill conditioned.
+        """
+        y, constant = ys[0], self.trend == "c"
+        plain = self.trend in ("n", "c") and not self.season and fixed[0].shape[1] == int(constant)
+        if len(ys) > 1 or not plain or self.ridge:
+            return None
+        lags, choose = self._lags(len(y), int(constant), y.shape[1])
+        order = len(lags)
+        work = y.size * y.shape[1] * (order + 1)
+        if order == 0 or lags[-1] != order or work < COMPILED_FROM:
+            return None
+        from seqkit.kernels._autoregression_numba import fit_lags
+
+        weight = information(str(self.order), 0.0, 1.0, len(y) - order) if choose else -1.0
+        found = fit_lags(np.ascontiguousarray(y), order, constant, weight)
+        worst, coef, inverse, rss, rows, criteria = found
+        if worst <= kernel.ILL_CONDITIONED or rows <= coef.shape[1]:
+            return None
+        fit, k = LinearFit(), len(coef)
+        fit.lags, fit.fixed, fit.rows = (
+            lags[: (coef.shape[1] - int(constant)) // k],
+            int(constant),
+            rows,
+        )
+        fit.coef, fit.sigma = coef, rss / self._freedom(rows, coef.shape[1])
+        fit.errors = np.sqrt(np.diagonal(fit.sigma)[:, None] * inverse)
+        log_det = math.log(rss[0, 0] / rows) if k == 1 else np.linalg.slogdet(rss / rows)[1]
+        fit.log_likelihood = float(-0.5 * rows * (k * (1 + math.log(2 * math.pi)) + log_det))
+        fit.criteria = criteria if choose else None
+        return fit
 
     def _least_squares(self, ys: list[Array], fixed: list[Array]) -> LinearFit:
         k, q = ys[0].shape[1], fixed[0].shape[1]
@@ -196,10 +233,8 @@ class Autoregression(Forecaster):
         fit = finish(
             kernel.solve(factor, penalty), factor, lags, q, shift, "const" in TRENDS[self.trend]
         )
-        fit.sigma = self._forecast_sigma(fit.sigma * factor.rows, factor)
-        fit.errors = np.sqrt(
-            np.diagonal(self._error_sigma(fit.sigma, factor))[:, None] * fit.errors
-        )
+        fit.sigma = fit.sigma * factor.rows / self._freedom(factor.rows, factor.regressors)
+        fit.errors = np.sqrt(np.diagonal(fit.sigma)[:, None] * fit.errors)
         fit.criteria = criteria
         return fit
 
@@ -219,13 +254,8 @@ class Autoregression(Forecaster):
 
     @staticmethod
     @abstractmethod
-    def _forecast_sigma(rss: Array, factor: kernel.Factor) -> Array:
-        """The innovation covariance from the residual sums of squares."""
-
-    @staticmethod
-    @abstractmethod
-    def _error_sigma(sigma: Array, factor: kernel.Factor) -> Array:
-        """The innovation covariance that standard errors use."""
+    def _freedom(rows: int, regressors: int) -> int:
+        """What residual sums of squares are divided by, for forecasts and standard errors."""
 
     # -- state -----------------------------------------------------------------------------------
 

@@ -38,12 +38,8 @@ class VAR(Autoregression):
     """
 
     @staticmethod
-    def _forecast_sigma(rss: Array, factor: kernel.Factor) -> Array:
-        return rss / (factor.rows - factor.regressors)
-
-    @staticmethod
-    def _error_sigma(sigma: Array, factor: kernel.Factor) -> Array:
-        return sigma
+    def _freedom(rows: int, regressors: int) -> int:
+        return rows - regressors
 
     def _channel_names(self) -> list[str]:
         return [f"y{c + 1}" if isinstance(c, int) else str(c) for c in self._header.columns]
