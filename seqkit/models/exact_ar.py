@@ -15,6 +15,7 @@ from typing import Any
 import numpy as np
 
 from seqkit.data.sequences import Array
+from seqkit.kernels.autoregression import constant
 
 LOG_2PI = float(np.log(2 * np.pi))
 
@@ -22,6 +23,8 @@ LOG_2PI = float(np.log(2 * np.pi))
 def regress(y: Array, columns: Array) -> Array:
     """Least squares of the observed rows on the fixed terms, (q, k)."""
     seen = ~np.isnan(y).any(1)
+    if columns.shape[1] == 1 and constant(columns[:, 0]):
+        return y[seen].mean(0, keepdims=True) / columns[0, 0]
     return np.linalg.lstsq(columns[seen], y[seen], rcond=None)[0]
 
 
