@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import dataclasses
 import warnings
-from typing import Any
 
 import numpy as np
 
@@ -17,7 +16,7 @@ from seqkit.models import _arima_search as choice
 from seqkit.models import _arima_state as space
 from seqkit.models._arima_fit import Fit
 from seqkit.models._arima_order import Order, difference, least_root, trend_of
-from seqkit.models.local import LocalForecaster, State, period_of
+from seqkit.models.local import LikelihoodForecaster, State, period_of
 
 _CRITERIA = ("aicc", "aic", "bic")
 
@@ -63,7 +62,7 @@ class ARIMAState(State):
 
 
 @dataclasses.dataclass(eq=False, repr=False)
-class AutoARIMA(LocalForecaster):
+class AutoARIMA(LikelihoodForecaster):
     r"""Seasonal ARIMA (p, d, q)(P, D, Q) with season m, its order chosen by information criterion.
 
     .. math::
@@ -121,31 +120,6 @@ class AutoARIMA(LocalForecaster):
     seasonal_order: tuple[int, ...] | None = None
 
     # -- what was learnt -------------------------------------------------------------------------
-
-    @property
-    def form_(self) -> Any:
-        """The order chosen, e.g. ``"ARIMA(0,1,1)(0,1,1)[12]"``; for several series a list of lists."""
-        return self._told("form")
-
-    @property
-    def parameters_(self) -> Any:
-        """Estimates by name; a Series or frame for several series or channels."""
-        return self._told("parameters")
-
-    @property
-    def log_likelihood_(self) -> Any:
-        """Exact log-likelihood of the differenced series, in model units."""
-        return self._told("log_likelihood")
-
-    @property
-    def aic_(self) -> Any:
-        """Akaike's criterion of the differenced series, in model units."""
-        return self._told("aic")
-
-    @property
-    def bic_(self) -> Any:
-        """Schwarz's criterion of the differenced series, in model units."""
-        return self._told("bic")
 
     # -- hooks -----------------------------------------------------------------------------------
 

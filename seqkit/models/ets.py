@@ -5,7 +5,6 @@ from __future__ import annotations
 import dataclasses
 import zlib
 from itertools import product
-from typing import Any
 
 import numpy as np
 
@@ -16,7 +15,7 @@ from seqkit.kernels.seasonality import season_of
 from seqkit.kernels.smoothing import Coefficients, Smoothed, response, simulate, smooth
 from seqkit.models import _ets_fit as fitting
 from seqkit.models._ets_fit import Fit, Form
-from seqkit.models.local import LocalForecaster, State, first_seen, period_of, warm_up
+from seqkit.models.local import LikelihoodForecaster, State, first_seen, period_of, warm_up
 
 _ERROR = {"auto": ("A", "M"), "add": ("A",), "mul": ("M",)}
 _TREND = {"auto": ("N", "A", "Ad"), None: ("N",), "add": ("A",), "damped": ("Ad",)}
@@ -57,7 +56,7 @@ class ETSState(State):
 
 
 @dataclasses.dataclass(eq=False, repr=False)
-class ETS(LocalForecaster):
+class ETS(LikelihoodForecaster):
     r"""Exponential smoothing: the forms ETS(error, trend, season) of Hyndman et al. (2008).
 
     .. math::
@@ -115,31 +114,6 @@ class ETS(LocalForecaster):
     seed: int = 0
 
     # -- what was learnt -------------------------------------------------------------------------
-
-    @property
-    def form_(self) -> Any:
-        """The form chosen, e.g. ``"ETS(M,Ad,M)"``; a Series or frame for several series or channels."""
-        return self._told("form")
-
-    @property
-    def parameters_(self) -> Any:
-        """Smoothing parameters by name; a Series or frame for several series or channels."""
-        return self._told("parameters")
-
-    @property
-    def log_likelihood_(self) -> Any:
-        """Log-likelihood in model units; a Series or frame for several series or channels."""
-        return self._told("log_likelihood")
-
-    @property
-    def aic_(self) -> Any:
-        """Akaike's criterion in model units; a Series or frame for several series or channels."""
-        return self._told("aic")
-
-    @property
-    def bic_(self) -> Any:
-        """Schwarz's criterion in model units; a Series or frame for several series or channels."""
-        return self._told("bic")
 
     # -- hooks -----------------------------------------------------------------------------------
 

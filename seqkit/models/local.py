@@ -127,6 +127,40 @@ def _beside(parts: list[Distribution]) -> Distribution:
     return Empirical(np.concatenate([p.sample(2000, rng) for p in parts], axis=-1))
 
 
+@dataclasses.dataclass(eq=False, repr=False)
+class LikelihoodForecaster(LocalForecaster):
+    """A local forecaster whose states tell `form`, `parameters`, `log_likelihood`, `aic` and `bic`.
+
+    Each is one value, or a Series (a frame) for several series (and channels). Likelihoods are in model
+    units, after scaling and after the differences that the model takes itself.
+    """
+
+    @property
+    def form_(self) -> Any:
+        """The form chosen, e.g. ``"ETS(M,Ad,M)"`` or ``"ARIMA(0,1,1)(0,1,1)[12]"``."""
+        return self._told("form")
+
+    @property
+    def parameters_(self) -> Any:
+        """Estimates by name."""
+        return self._told("parameters")
+
+    @property
+    def log_likelihood_(self) -> Any:
+        """Log-likelihood at the estimates."""
+        return self._told("log_likelihood")
+
+    @property
+    def aic_(self) -> Any:
+        """Akaike's criterion."""
+        return self._told("aic")
+
+    @property
+    def bic_(self) -> Any:
+        """Schwarz's criterion."""
+        return self._told("bic")
+
+
 class State(Record):
     """Base of the states of local forecasters."""
 
