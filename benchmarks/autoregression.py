@@ -4,8 +4,10 @@ pip install seqkit[bench]
 python benchmarks/autoregression.py
 """
 
+from harness import machine, race  # before NumPy: it sets the number of threads
+
+# isort: split
 import numpy as np
-from harness import machine, race  # first: it sets the number of threads
 from statsmodels.regression.linear_model import burg, yule_walker
 from statsmodels.tsa.api import VAR
 from statsmodels.tsa.ar_model import AutoReg, ar_select_order

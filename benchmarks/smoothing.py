@@ -6,8 +6,10 @@ python benchmarks/smoothing.py
 
 import warnings
 
-import numpy as np
 from harness import machine, race  # before NumPy: it sets the number of threads
+
+# isort: split
+import numpy as np
 from statsmodels.tsa.exponential_smoothing.ets import ETSModel
 from statsmodels.tsa.forecasting.theta import ThetaModel
 from statsmodels.tsa.statespace.sarimax import SARIMAX
