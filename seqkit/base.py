@@ -165,8 +165,9 @@ class Forecaster(Model, ABC):
                 f"scale must be a seqkit scaling such as Standard() or Log(), got {self.scale!r}"
             )
         scaling = self.scale.fit(data)
+        self._input_names = names
         self._fit(data.with_values(scaling.transform(data)), inputs)
-        self._header, self._scaling, self._input_names = Header(data), scaling, names
+        self._header, self._scaling = Header(data), scaling
         return self
 
     def predict(self, horizon: int, *, covariates: Any = None) -> Forecast:
@@ -265,7 +266,7 @@ class Forecaster(Model, ABC):
             found = np.flatnonzero(positions == i)
             parts.append(
                 data.select(int(found[0])).continuing(last)
-                if len(found)
+                if len(found) and data.lengths[found[0]]
                 else Sequences.blank(Calendar(last.index[:0], last.step), header.columns)
             )
         return parts[0] if header.single else Sequences.join(parts, header.keys)
@@ -337,6 +338,12 @@ class Forecaster(Model, ABC):
 
         Rows that cannot be predicted have NaN parameters.
         """
+
+
+def check_count(name: str, value: Any, least: int) -> None:
+    """Refuse a hyper-parameter that is not an integer of at least `least`."""
+    if isinstance(value, bool) or not isinstance(value, (int, np.integer)) or value < least:
+        raise ValueError(f"{name} must be an integer of at least {least}, got {value!r}")
 
 
 def _shorten(keys: tuple[Hashable, ...]) -> str:

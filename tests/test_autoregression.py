@@ -263,7 +263,7 @@ def test_missing_values_are_marginalised_exactly():
     cov = ar_covariance(phi, sigma2, 16)
     fit = model._fits[0]
     state = model._run(
-        fit, model._prior(fit, np.zeros((1, 1))), x[:, None], None, data.calendars[0]
+        fit, model._prior(fit, np.zeros((1, 1)), 0, 0), x[:, None], None, data.calendars[0]
     )[1]
     model._memory = [state]
     forecast = model.predict(4).distribution
@@ -274,7 +274,7 @@ def test_missing_values_are_marginalised_exactly():
     expected = cov[np.ix_(ahead, ahead)] - gain @ cov[np.ix_(seen, ahead)]
     np.testing.assert_allclose(forecast.cov[0], expected, rtol=1e-9, atol=1e-10)
     steps = model._run(
-        fit, model._prior(fit, np.zeros((1, 1))), x[:, None], None, data.calendars[0]
+        fit, model._prior(fit, np.zeros((1, 1)), 0, 0), x[:, None], None, data.calendars[0]
     )[0]
     for t in range(1, 12):
         past = seen[seen < t]
@@ -432,3 +432,56 @@ def test_overlaps_are_the_sums_they_say():
     a, b = np.random.default_rng(10).normal(size=(2, 30))
     expected = [[a[i : 30 - j] @ b[j : 30 - i] for j in range(6)] for i in range(6)]
     np.testing.assert_allclose(overlaps(a, b, 5), expected, rtol=1e-12, atol=1e-13)
+
+
+def test_a_pooled_season_is_the_calendars_whatever_a_series_begins_with():
+    index = pd.date_range("2015-01-01", periods=96, freq="MS")
+    noise = np.random.default_rng(11).normal(size=96)
+    y = pd.Series(10.0 * (index.month - 1) + noise, index=index)
+    panel = {"a": y, "b": y.iloc[5:]}
+    model = seqkit.AR(0, season=12, panel="global").fit(panel)
+    for key in panel:
+        np.testing.assert_allclose(model.predict(3)[key].mean, [0, 10, 20], rtol=0, atol=1)
+    later = {"a": y.iloc[20:], "b": y.iloc[33:]}
+    assert model.score(later) > -2
+
+
+def test_the_state_before_a_trending_series_lies_on_its_trend():
+    t = np.arange(200)
+    y = 10.0 * t + np.random.default_rng(12).normal(size=200)
+    holed = y.copy()
+    holed[1] = np.nan
+    model = seqkit.AR(2, trend="ct").fit(y)
+    whole, partly = (model.one_step(x).mean[2:5, 0] for x in (y, holed))
+    np.testing.assert_allclose(partly, whole, rtol=0, atol=1.5)
+
+
+def test_ridge_reports_the_likelihood_of_its_own_fit():
+    y = seqkit.datasets.load("airline")
+    for penalty in (0.0, 1e7):
+        model = seqkit.AR(3, ridge=penalty).fit(y)
+        errors = model.residuals_.dropna().to_numpy()
+        n, variance = len(errors), model.sigma2_
+        expected = -0.5 * (n * np.log(2 * np.pi * variance) + errors @ errors / variance)
+        assert model.log_likelihood_ == pytest.approx(expected, rel=1e-9)
+
+
+@pytest.mark.parametrize("method", ["mle", "yule-walker", "burg"])
+def test_exact_likelihood_of_a_scaled_model_counts_every_row(method):
+    y = seqkit.datasets.load("airline")
+    logged = seqkit.AR(2, method=method, scale=seqkit.Log()).fit(y).log_likelihood_
+    plain = seqkit.AR(2, method=method).fit(np.log(y)).log_likelihood_
+    assert logged == pytest.approx(plain - np.log(y).sum(), rel=1e-10)
+
+
+def test_bootstrap_draws_the_rows_that_were_not_seen():
+    y = seqkit.datasets.load("airline").copy()
+    y.iloc[-3:] = np.nan
+    normal = seqkit.AR(2).fit(y).predict(3)
+    sampled = seqkit.AR(2, intervals="bootstrap", draws=20_000).fit(y).predict(3)
+    np.testing.assert_allclose(sampled.scale, normal.scale, rtol=0.05, atol=0)
+
+
+def test_summary_tests_more_lags_than_were_fitted():
+    y = seqkit.datasets.load("airline")
+    assert "Ljung-Box Q(24)" in seqkit.AR(14).fit(y).summary()

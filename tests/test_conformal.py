@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import numpy as np
+import pandas as pd
 import pytest
 
 import seqkit
@@ -62,3 +63,35 @@ def test_a_horizon_beyond_the_calibration_is_refused():
         model.predict(19)
     with pytest.raises(ValueError, match="at least 30 steps"):
         seqkit.Conformal(seqkit.Mean()).fit(np.zeros(29) + np.arange(29))
+
+
+def test_covariates_of_a_named_series_reach_the_wrapped_model():
+    y = seqkit.datasets.load("airline")
+    inputs = pd.DataFrame(
+        {"step": np.arange(146.0) % 5}, index=pd.date_range("1949-01-01", periods=146, freq="MS")
+    )
+    model = seqkit.Conformal(seqkit.AR(2)).fit(y, covariates=inputs)
+    plain = seqkit.AR(2).fit(y, covariates=inputs).predict(2, covariates=inputs)
+    np.testing.assert_allclose(model.predict(2, covariates=inputs).median, plain.median, rtol=1e-9)
+    panel = seqkit.Conformal(seqkit.AR(2)).fit({"a": y, "b": y[:100]}, covariates=inputs)
+    assert np.isfinite(panel.predict(2, covariates=inputs).median).all()
+
+
+def test_part_of_a_panel_can_be_updated():
+    y = seqkit.datasets.load("airline")
+    model = seqkit.Conformal(seqkit.AR(2)).fit({"a": y[:120], "b": y[:100]})
+    after = model.update({"b": y[100:110]}).predict(1)
+    assert list(after.index.get_level_values(1).strftime("%Y-%m")) == ["1959-01", "1958-03"]
+
+
+def test_missing_outcomes_do_not_shrink_the_intervals():
+    rng = np.random.default_rng(4)
+    y = rng.standard_normal((3000, 1))
+    holed = y.copy()
+    holed[rng.random(3000) < 0.4] = np.nan
+    whole, partly = (
+        seqkit.Conformal(seqkit.Mean(), windows=900).fit(x).predict(1).interval(90)
+        for x in (y, holed)
+    )
+    ratio = (partly.hi - partly.lo) / (whole.hi - whole.lo)
+    assert abs(float(ratio.iloc[0]) - 1) < 0.08

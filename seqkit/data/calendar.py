@@ -14,6 +14,7 @@ Step = pd.offsets.BaseOffset | int | None
 _DAY = pd.Timedelta(days=1)
 _MONTHS_PER_STEP = {"Y": 12, "YS": 12, "YE": 12, "Q": 3, "QS": 3, "QE": 3, "M": 1, "MS": 1, "ME": 1}
 _MONTHS_PER_STEP |= {f"B{k}": v for k, v in _MONTHS_PER_STEP.items()}
+_MONTHS_PER_STEP |= {"WOM": 1, "LWOM": 1}
 _MONTH_NAMES = ("JAN", "FEB", "MAR", "APR", "MAY", "JUN", "JUL", "AUG", "SEP", "OCT", "NOV", "DEC")
 
 
@@ -21,7 +22,8 @@ class Calendar(Record):
     """A regular time axis: `index` has one entry per row, each one `step` after the one before it.
 
     `step` is a pandas offset for times and periods, an int for an integer index, and None where a single
-    time stamp leaves it unknown.
+    time stamp leaves it unknown. Hours that keep to the wall clock through changes of summer time are a
+    ``pd.DateOffset(days=0, seconds=..)``.
     """
 
     def __init__(self, index: pd.Index, step: Step):
@@ -97,14 +99,15 @@ class Calendar(Record):
         """The natural season in steps: months 12, quarters 4, weeks 52, days 7, business days 5, hours 24, ..."""
         if not isinstance(self.step, pd.offsets.BaseOffset):
             return 1
-        if type(self.step) is pd.DateOffset:
+        length = _wall_length(self.step)
+        if type(self.step) is pd.DateOffset and length is None:
             return max(1, 12 // months) if (months := self.step.kwds.get("months")) else 1
         size, name = self.step.n, self.step.rule_code.split("-")[0]
         if name in _MONTHS_PER_STEP:
             return max(1, 12 // (size * _MONTHS_PER_STEP[name]))
         if name in ("W", "D", "B", "C"):
             return {"W": 52, "D": 7, "B": 5, "C": 5}[name] if size == 1 else 1
-        length = self.step_length()
+        length = length or self.step_length()
         if length is None or length >= _DAY:
             return 7 if length == _DAY else 1
         for cycle in (_DAY, pd.Timedelta(hours=1), pd.Timedelta(minutes=1)):
@@ -121,6 +124,12 @@ class Calendar(Record):
                 else pd.Timedelta(self.step)
             )
         return None
+
+
+def _wall_length(step: Any) -> pd.Timedelta | None:
+    """The length of a step that counts hours on the wall clock, whatever time has really elapsed."""
+    seconds = step.kwds.get("seconds") if type(step) is pd.DateOffset else None
+    return None if seconds is None else pd.Timedelta(seconds=seconds * step.n)
 
 
 def comparable(a: pd.Index, b: pd.Index) -> bool:
@@ -264,6 +273,9 @@ def _refuse(
     remedy = (
         f"resample (e.g. y.resample({_name(step)!r}).mean()) or pass frequency= to seqkit.Sequences"
     )
+    clock = isinstance(step, pd.offsets.Tick)
+    if clock and isinstance(index, pd.DatetimeIndex) and index.tz is not None:
+        remedy = f"{remedy}; stamps that are regular on the wall clock need no time zone, y.tz_localize(None)"
     if isinstance(step, int):
         remedy = f"leave them out, or number every step (e.g. y.reindex(range({index[0]}, {index[-1]} + 1)))"
     if given:
@@ -307,12 +319,33 @@ def _infer_step(index: pd.DatetimeIndex, what: str) -> pd.offsets.BaseOffset | N
     gaps = np.diff(days.as_unit("s").asi8) // 86_400
     step = _modal_step(gaps)
     if step % 7 == 0 and not np.any(gaps % 7):
-        return pd.offsets.Week(int(np.gcd.reduce(gaps)) // 7, weekday=int(days.day_of_week[0]))
+        monthly = _infer_weekday_of_month(days, gaps)
+        return monthly or pd.offsets.Week(
+            int(np.gcd.reduce(gaps)) // 7, weekday=int(days.day_of_week[0])
+        )
     if step == 1 and days.day_of_week.max() < 5 and np.any(gaps >= 3):
         return pd.offsets.BDay()
     if np.any(gaps % step):
+        if len(index) > 3 and np.isin(days.day, (1, 15)).all():
+            return pd.offsets.SemiMonthBegin()
+        if len(index) > 3 and ((days.day == 15) | days.is_month_end).all():
+            return pd.offsets.SemiMonthEnd()
         _refuse(index, np.concatenate([[False], gaps % step != 0]), pd.offsets.Day(step), what)
     return pd.offsets.Day(step)
+
+
+def _infer_weekday_of_month(
+    days: pd.DatetimeIndex, gaps: np.ndarray
+) -> pd.offsets.BaseOffset | None:
+    """The n-th or last weekday of every month, which weeks would fit with three holes in four."""
+    if set(gaps) != {28, 35}:
+        return None
+    name = days[0].strftime("%a").upper()
+    nth = np.unique((days.day - 1) // 7)
+    if len(nth) == 1:
+        return to_offset(f"WOM-{nth[0] + 1}{name}")
+    last = (days.days_in_month - days.day < 7).all()
+    return pd.offsets.LastWeekOfMonth(weekday=days[0].dayofweek) if last else None
 
 
 def _same_hour(index: pd.DatetimeIndex, days: pd.DatetimeIndex, hours: np.ndarray) -> bool:
@@ -337,8 +370,25 @@ def _infer_clock(index: pd.DatetimeIndex, what: str) -> pd.offsets.BaseOffset:
     ):  # so many hours: the wall-clock time moves with summer time
         step = pd.offsets.Hour(24 * step.n)
     if np.any(gaps % size):
+        wall = _infer_wall_clock(index)
+        if wall is not None:
+            return wall
         _refuse(index, np.concatenate([[False], gaps % size != 0]), step, what)
     return step
+
+
+def _infer_wall_clock(index: pd.DatetimeIndex) -> pd.DateOffset | None:
+    """Hours that are regular on the wall clock alone, holes allowed; None where they are not."""
+    if index.tz is None:
+        return None
+    gaps = np.diff(index.tz_localize(None).as_unit("ns").asi8)
+    size = pd.Timedelta(_modal_step(gaps), "ns")
+    # A step of an hour or less would name the hour twice that a change of summer time skips or repeats.
+    if size <= pd.Timedelta(hours=1) or (index[-1] - index[0]) // size > 50 * len(index) + 1000:
+        return None
+    step = pd.DateOffset(days=0, seconds=size.total_seconds())  # type: ignore[arg-type]
+    grid = _dates(index[0], step, None, end=index[-1])
+    return step if grid.is_unique and index.isin(grid).all() else None
 
 
 def _infer_months(
@@ -346,10 +396,11 @@ def _infer_months(
 ) -> pd.offsets.BaseOffset | None:
     """Month, quarter or year steps at one day of the month, or at its first or last (business) day; holes allowed."""
     dates, month = days.to_numpy().astype("M8[D]"), days.to_numpy().astype("M8[M]")
-    first, following = month.astype("M8[D]"), (month + 1).astype("M8[D]")
+    first = month.astype("M8[D]")
+    following = (month + np.timedelta64(1, "M")).astype("M8[D]")
     ends = {
         "S": first,
-        "E": following - 1,
+        "E": following - np.timedelta64(1, "D"),
         "BS": np.busday_offset(first, 0, roll="forward"),
         "BE": np.busday_offset(following, -1, roll="forward"),
     }

@@ -30,7 +30,8 @@ class AR(Autoregression):
     trend : "n" nothing, "c" constant, "t" linear, "ct" both; the first row has t = 1.
     season : number of seasons for seasonal dummies, or None.
     ridge : penalty on the squared coefficients of lags and covariates ("ols" only).
-    max_order : the largest order tried; None for min(10 log10(T), T / 5).
+    max_order : the largest order tried when a criterion chooses (without regard to `ridge`); None for
+        min(10 log10(T), T / 5).
     panel : "each" fits every series on its own, "global" one model to all.
     intervals : "normal" (exact joint normal) or "bootstrap" (`draws` paths of resampled residuals, `seed`).
     method : "ols" conditional least squares; "yule-walker" from autocovariances, always stationary (Walker
@@ -58,6 +59,10 @@ class AR(Autoregression):
     """
 
     method: Literal["ols", "yule-walker", "burg", "mle"] = "ols"
+
+    @property
+    def _exact(self) -> bool:
+        return self.method != "ols"
 
     def _check(self) -> None:
         super()._check()
@@ -228,4 +233,5 @@ class AR(Autoregression):
             ("scale", repr(self.scale)), ("stationary", "yes" if self.is_stationary_ else "no"),
         ]  # fmt: skip
         coef = self._table([fit.coef[0]]), self._table([fit.errors[0]])
-        return summary_text(title, facts, {"": coef}, self.roots_, self.ljung_box())
+        box = self.ljung_box(max(10, min(len(fit.lags) + 10, fit.rows - 2)))
+        return summary_text(title, facts, {"": coef}, self.roots_, box)

@@ -8,6 +8,7 @@ import warnings
 import numpy as np
 
 from seqkit.base import ConvergenceWarning
+from seqkit.base import check_count
 from seqkit.data.calendar import Calendar
 from seqkit.data.sequences import Array
 from seqkit.distributions import JointNormal, Normal
@@ -124,6 +125,8 @@ class AutoARIMA(LikelihoodForecaster):
     # -- hooks -----------------------------------------------------------------------------------
 
     def _learn(self, y: Array, clock: Calendar) -> ARIMAState:
+        for name in ("max_p", "max_q", "max_P", "max_Q", "max_d", "max_D"):
+            check_count(name, getattr(self, name), 0)
         if self.ic not in _CRITERIA:
             raise ValueError(f"ic must be one of {list(_CRITERIA)}, got {self.ic!r}")
         values, period = y[:, 0], period_of(self.season, clock)

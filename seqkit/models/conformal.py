@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from seqkit.base import Forecaster, clone
+from seqkit.base import Forecaster, check_count, clone
 from seqkit.data.sequences import Array, Sequences
 from seqkit.distributions import Distribution, Quantiles
 
@@ -24,7 +24,8 @@ class Conformal(Forecaster):
         median_h -+ scale_h r_(k)    at level k / (n + 1),  k = 1 .. n   (Lei et al. 2018, section 2.2),
 
     which cover as often as they did in the past, whatever the shape of the errors; exact for exchangeable
-    errors. `update` moves the third that calibrates along.
+    errors. `update` moves the third that calibrates along. Only forecasts are recalibrated: `score` and
+    `one_step` are those of the wrapped model.
 
     Parameters
     ----------
@@ -52,8 +53,7 @@ class Conformal(Forecaster):
         return self.model._intake(x, name, header)
 
     def _fit(self, data: Sequences, covariates: Array | None) -> None:
-        if isinstance(self.windows, bool) or not isinstance(self.windows, int) or self.windows < 10:
-            raise ValueError(f"windows must be an integer of at least 10, got {self.windows!r}")
+        check_count("windows", self.windows, 10)
         shortest = int(data.lengths.min())
         width = shortest // 3
         if width < 10:
@@ -61,27 +61,31 @@ class Conformal(Forecaster):
                 f"the shortest series has {shortest} steps, but calibration takes a third of them and needs at "
                 "least 10; give at least 30 steps"
             )
-        inputs = None if covariates is None else data.with_values(covariates)
+        inputs = self._named(data, covariates)
         self.fitted_ = clone(self.model).fit(data, covariates=inputs)
         past = data.window(None, -width)
         self._calibrated = clone(self.model).fit(past, covariates=_cut(inputs, None, -width))
         self._recent, self._recent_inputs = data.window(-width, None), _cut(inputs, -width, None)
 
     def _forecast(self, horizon: int, covariates: Array | None) -> Distribution:
-        inputs = None
-        if covariates is not None:
-            ahead = [Sequences.blank(c, (None,)) for c in self._after(horizon)]
-            panel = ahead[0] if self._header.single else Sequences.join(ahead, self._header.keys)
-            inputs = panel.with_values(covariates)
+        header = self._header
+        ahead = [Sequences.blank(c.ahead(horizon), header.columns) for c in header.calendars]
+        steps = ahead[0] if header.single else Sequences.join(ahead, header.keys)
+        inputs = self._named(steps, covariates)
         forecast = self.fitted_.predict(horizon, covariates=inputs).distribution
         errors = self._errors(horizon)
         half = np.arange(1, len(errors) + 1) / (len(errors) + 1) / 2
-        reach = forecast.scale * np.sort(np.abs(errors), axis=0)
+        reach = forecast.scale * _quantiles(np.abs(errors), 2 * half)
         values = np.concatenate([-reach[::-1], reach])
         return Quantiles(np.concatenate([0.5 - half[::-1], 0.5 + half]), forecast.median + values)
 
-    def _after(self, horizon: int) -> list[Any]:
-        return [c.ahead(horizon) for c in self._header.calendars]
+    def _named(self, data: Sequences, covariates: Array | None) -> Sequences | None:
+        """The inputs at the rows of `data`, under their own names, as the wrapped model takes them."""
+        if covariates is None:
+            return None
+        inputs = data.with_values(covariates)
+        inputs.columns = self._input_names
+        return inputs
 
     def _errors(self, horizon: int) -> Array:
         """Standardised errors of all past origins, (origins, series, horizon, channels)."""
@@ -104,12 +108,10 @@ class Conformal(Forecaster):
             forecast = walker.predict(horizon, covariates=ahead).distribution
             actual = np.stack([target.array(i) for i in range(len(target))])
             errors.append((actual - forecast.median) / forecast.scale)
-        seen = np.stack(errors)
-        typical = np.nan_to_num(np.nanmedian(np.abs(seen), axis=0))
-        return np.where(np.isnan(seen), typical, seen)  # a missing actual tells nothing
+        return np.stack(errors)
 
     def _observe(self, data: Sequences, covariates: Array | None) -> None:
-        inputs = None if covariates is None else data.with_values(covariates)
+        inputs = self._named(data, covariates)
         self.fitted_.update(data, covariates=inputs)
         passed = data.lengths.min()
         self._recent = self._recent.append(data)
@@ -126,8 +128,24 @@ class Conformal(Forecaster):
     def _predictive(
         self, data: Sequences, positions: Array, covariates: Array | None
     ) -> Distribution:
-        inputs = None if covariates is None else data.with_values(covariates)
+        inputs = self._named(data, covariates)
         return self.fitted_.one_step(data, covariates=inputs)
+
+
+def _quantiles(sizes: Array, levels: Array) -> Array:
+    """Quantiles of sizes (n, ...) at k / (n + 1), each cell by the m sizes observed in it: r_(k) at k / (m + 1)."""
+    ordered = np.sort(sizes, axis=0)  # missing ones last
+    count = (~np.isnan(sizes)).sum(0)
+    if not count.all():
+        raise ValueError(
+            "no past forecast of some step has a known outcome; give a more complete series"
+        )
+    place = levels.reshape(-1, *[1] * count.ndim) * (count + 1) - 1
+    low = np.clip(np.floor(place), 0, count - 1).astype(int)
+    high = np.minimum(low + 1, count - 1)
+    share = np.clip(place - low, 0.0, 1.0)
+    lower, upper = np.take_along_axis(ordered, low, 0), np.take_along_axis(ordered, high, 0)
+    return lower + share * (upper - lower)
 
 
 def _cut(inputs: Sequences | None, start: int | None, stop: int | None) -> Sequences | None:

@@ -8,6 +8,7 @@ from itertools import product
 
 import numpy as np
 
+from seqkit.base import check_count
 from seqkit.data.calendar import Calendar
 from seqkit.data.sequences import Array
 from seqkit.distributions import Distribution, Empirical, JointNormal, Normal
@@ -118,6 +119,8 @@ class ETS(LikelihoodForecaster):
     # -- hooks -----------------------------------------------------------------------------------
 
     def _learn(self, y: Array, clock: Calendar) -> ETSState:
+        check_count("paths", self.paths, 1)
+        check_count("seed", self.seed, 0)
         values = y[:, 0]
         period = period_of(self.season, clock)
         n = int(np.count_nonzero(~np.isnan(values)))

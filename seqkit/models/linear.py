@@ -15,13 +15,14 @@ from typing import Any, Literal, Self
 import numpy as np
 import pandas as pd
 
-from seqkit.base import Forecaster
+from seqkit.base import Forecaster, check_count
 from seqkit.data.calendar import Calendar
 from seqkit.data.scaling import Identity
 from seqkit.data.sequences import Array, Sequences
 from seqkit.distributions import Distribution, Empirical, JointNormal, Normal, stack
 from seqkit.kernels import autoregression as kernel
 
+from .exact_ar import regress
 from .linear_fit import (
     LinearFit,
     Memory,
@@ -30,6 +31,7 @@ from .linear_fit import (
     finish,
     information,
     mean_of,
+    root,
     split,
     stack_phi,
     trim,
@@ -57,6 +59,11 @@ class Autoregression(Forecaster):
     seed: int = 0
 
     @property
+    def _exact(self) -> bool:
+        """Whether `log_likelihood_` counts every observed row."""
+        return False
+
+    @property
     def pooled(self) -> bool:
         return self.panel == "global"
 
@@ -73,13 +80,16 @@ class Autoregression(Forecaster):
         self._check()
         groups = [list(range(len(data)))] if self.pooled else [[i] for i in range(len(data))]
         parts = split(covariates, data)
+        phases = [0] * len(data)
+        if self.pooled and self.season:  # one season for all, wherever a series begins
+            phases = [data.calendars[0].steps_to(c) for c in data.calendars]
         fits = []
         for members in groups:
             try:
                 ys, fixed = [], []
                 for i in members:
                     y, lead = trim(data.array(i))
-                    columns = self._columns(lead, len(y))
+                    columns = self._columns(lead, len(y), phases[i])
                     fixed.append(
                         columns if parts[i] is None else np.hstack([columns, parts[i][lead:]])
                     )
@@ -88,7 +98,7 @@ class Autoregression(Forecaster):
             except ValueError as error:
                 where = "" if data.single or self.pooled else f"{data.label(members[0])}: "
                 raise ValueError(f"{where}{error}") from error
-        self._fits = fits
+        self._fits, self._phases = fits, phases
         self._data, self._covariates = data, covariates
         self._memory = [self._remember(i, data, parts[i]) for i in range(len(data))]
 
@@ -105,14 +115,13 @@ class Autoregression(Forecaster):
             raise ValueError(
                 f"season must be an integer of at least 2 (dummies per season) or None, got {self.season!r}"
             )
-        if not isinstance(self.ridge, (int, float, np.number)) or not 0 <= self.ridge < np.inf:
+        number = isinstance(self.ridge, (int, float, np.number)) and self.ridge is not True
+        if not number or not 0 <= self.ridge < np.inf:
             raise ValueError(f"ridge must be a finite number of at least 0, got {self.ridge!r}")
-        for name, least in (("max_order", 0), ("draws", 1)):
-            value = getattr(self, name)
-            if value is None and name == "max_order":
-                continue
-            if isinstance(value, bool) or not isinstance(value, (int, np.integer)) or value < least:
-                raise ValueError(f"{name} must be an integer of at least {least}, got {value!r}")
+        if self.max_order is not None:
+            check_count("max_order", self.max_order, 0)
+        check_count("draws", self.draws, 1)
+        check_count("seed", self.seed, 0)
         for name, known in (("panel", ("each", "global")), ("intervals", ("normal", "bootstrap"))):
             if getattr(self, name) not in known:
                 raise ValueError(
@@ -144,15 +153,20 @@ class Autoregression(Forecaster):
             )
         return lags, False
 
-    def _columns(self, start: int, length: int) -> Array:
-        """Deterministic regressors of rows start, start + 1, .. of the fit: const 1, trend t + 1, dummies."""
+    def _columns(self, start: int, length: int, phase: int = 0) -> Array:
+        """Deterministic regressors of rows start, start + 1, .. of the fit: const 1, trend t + 1, dummies.
+
+        `phase` is how many steps after the first series of the panel this one begins.
+        """
         if self.trend == "c" and not self.season:
             return np.ndarray((length, 1), float, _ONE, 0, (0, 0))  # one number, seen as a column
         t = np.arange(start, start + length)
         columns = [np.ones(len(t)) if name == "const" else t + 1.0 for name in TRENDS[self.trend]]
         if self.season:
             first = 1 if "const" in TRENDS[self.trend] else 0
-            columns += [(t % self.season == j).astype(float) for j in range(first, self.season)]
+            columns += [
+                ((t + phase) % self.season == j).astype(float) for j in range(first, self.season)
+            ]
         return np.column_stack(columns) if columns else np.zeros((len(t), 0))
 
     def _column_names(self) -> list[str]:
@@ -231,7 +245,13 @@ class Autoregression(Forecaster):
             penalty = np.full(factor.regressors, float(self.ridge))
             penalty[: len(self._column_names())] = 0.0
         fit = finish(
-            kernel.solve(factor, penalty), factor, lags, q, shift, "const" in TRENDS[self.trend]
+            kernel.solve(factor, penalty),
+            factor,
+            lags,
+            q,
+            shift,
+            "const" in TRENDS[self.trend],
+            free=penalty is None,
         )
         fit.sigma = fit.sigma * factor.rows / self._freedom(factor.rows, factor.regressors)
         fit.errors = np.sqrt(np.diagonal(fit.sigma)[:, None] * fit.errors)
@@ -262,8 +282,10 @@ class Autoregression(Forecaster):
     def _model(self, i: int) -> LinearFit:
         return self._fits[0] if self.pooled or len(self._fits) == 1 else self._fits[i]
 
-    def _offset(self, fit: LinearFit, start: int, length: int, inputs: Array | None) -> Array:
-        columns = self._columns(start, length)
+    def _offset(
+        self, fit: LinearFit, start: int, length: int, inputs: Array | None, phase: int
+    ) -> Array:
+        columns = self._columns(start, length, phase)
         return (columns if inputs is None else np.hstack([columns, inputs])) @ fit.beta.T
 
     def _remember(self, i: int, data: Sequences, inputs: Array | None) -> Memory:
@@ -271,32 +293,37 @@ class Autoregression(Forecaster):
         fit, y = self._model(i), data.array(i)
         p, clock = fit.order, len(y)
         if p == 0 or (len(y) >= p and not np.isnan(y[-p:]).any()):
-            return Memory(y[len(y) - p :][::-1].ravel(), None, clock)
+            return Memory(y[len(y) - p :][::-1].ravel(), None, clock, self._phases[i])
         complete = ~np.isnan(y).any(1)
         runs = np.convolve(complete, np.ones(p), "valid") == p if len(y) >= p else np.zeros(0, bool)
         begin = int(np.flatnonzero(runs)[-1]) + p if runs.any() else 0
         start = (
-            Memory(y[begin - p : begin][::-1].ravel(), None, begin)
+            Memory(y[begin - p : begin][::-1].ravel(), None, begin, self._phases[i])
             if runs.any()
-            else self._prior(fit, y)
+            else self._prior(fit, y, 0, self._phases[i])
         )
         rest = None if inputs is None else inputs[begin:]
         return self._run(fit, start, y[begin:], rest, data.calendars[i].cut(begin, None))[1]
 
-    @staticmethod
-    def _prior(fit: LinearFit, y: Array) -> Memory:
-        """The state before a series begins: stationary where there is such a law, else vague."""
+    def _prior(self, fit: LinearFit, y: Array, clock: int, phase: int) -> Memory:
+        """The state before row `clock`, where `y` begins: stationary where there is such a law, else vague.
+
+        It lies around the fixed terms fitted to `y` itself, continued backwards.
+        """
         from seqkit.kernels.companion import stationary_covariance
 
         p, k = fit.order, fit.channels
         if p == 0:
-            return Memory(np.zeros(0), None, 0)
-        mean = np.nan_to_num(mean_of([y])[0])
+            return Memory(np.zeros(0), None, clock, phase)
+        mean = np.zeros((p, k))
+        if self._column_names() and (~np.isnan(y).any(1)).any():
+            beta = regress(y, self._columns(clock, len(y), phase))
+            mean = self._columns(clock - p, p, phase) @ beta
         cov = stationary_covariance(fit.phi, fit.sigma)
         if cov is None:
             size = np.nan_to_num(np.nanvar(y, axis=0)) if np.isfinite(y).any() else np.zeros(k)
             cov = np.diag(np.tile(100 * (size + np.diag(fit.sigma)), p))
-        return Memory(np.tile(mean, p), cov, 0)
+        return Memory(mean[::-1].ravel(), cov, clock, phase)
 
     def _run(
         self, fit: LinearFit, start: Memory, y: Array, inputs: Array | None, calendar: Calendar
@@ -304,10 +331,10 @@ class Autoregression(Forecaster):
         """Predictive normals of `y`, whose rows are those of `calendar`, from `start` on; the state after it."""
         from seqkit.kernels.companion import companion_filter
 
-        offset = self._offset(fit, start.clock, len(y), inputs)
+        offset = self._offset(fit, start.clock, len(y), inputs, start.phase)
         if fit.order == 0:
             steps = Normal(offset, np.sqrt(np.diag(fit.sigma)))
-            return steps, Memory(start.mean, None, start.clock + len(y))
+            return steps, Memory(start.mean, None, start.clock + len(y), start.phase)
         unknown = np.isnan(offset).any(1)  # a covariate is missing
         if np.any(unknown & np.isnan(y).any(1)):
             row = int(np.argmax(unknown & np.isnan(y).any(1)))
@@ -322,7 +349,7 @@ class Autoregression(Forecaster):
         mean, variance, _, after, spread = companion_filter(*args)
         mean[unknown], variance[unknown] = np.nan, np.nan
         known = not spread.any()
-        memory = Memory(after, None if known else spread, start.clock + len(y))
+        memory = Memory(after, None if known else spread, start.clock + len(y), start.phase)
         return Normal(mean, np.sqrt(variance)), memory
 
     def _observe(self, data: Sequences, covariates: Array | None) -> None:
@@ -333,7 +360,12 @@ class Autoregression(Forecaster):
             if before.cov is None and not np.isnan(y).any():
                 rows = np.concatenate([before.mean.reshape(p, k)[::-1], y])
                 memory.append(
-                    Memory(rows[len(rows) - p :][::-1].ravel(), None, before.clock + len(y))
+                    Memory(
+                        rows[len(rows) - p :][::-1].ravel(),
+                        None,
+                        before.clock + len(y),
+                        before.phase,
+                    )
                 )
             else:
                 memory.append(self._run(self._model(i), before, y, parts[i], data.calendars[i])[1])
@@ -344,25 +376,23 @@ class Autoregression(Forecaster):
         for i, position in enumerate(positions.tolist()):
             calendar = data.calendars[i]
             clock = self._clock(position, calendar)
-            steps.append(
-                self._replay(self._model(position), data.array(i), clock, parts[i], calendar)
-            )
+            steps.append(self._replay(position, data.array(i), clock, parts[i], calendar))
         mean, scale = [s.mean for s in steps], [s.scale for s in steps]
         return Normal(np.concatenate(mean), np.concatenate(scale))
 
     def _replay(
-        self, fit: LinearFit, y: Array, clock: int, inputs: Array | None, calendar: Calendar
+        self, position: int, y: Array, clock: int, inputs: Array | None, calendar: Calendar
     ) -> Normal:
         """One-step predictive normals, NaN for the first p rows after the first complete one."""
+        fit, phase = self._model(position), self._phases[position]
         y, lead = trim(y)
         clock, inputs = clock + lead, None if inputs is None else inputs[lead:]
         if np.isnan(y).any():
-            start = self._prior(fit, y)
-            start.clock = clock
+            start = self._prior(fit, y, clock, phase)
             steps = self._run(fit, start, y, inputs, calendar.cut(lead, None))[0]
             mean, scale = steps.mean.copy(), steps.scale.copy()
         else:
-            mean = self._offset(fit, clock, len(y), inputs)
+            mean = self._offset(fit, clock, len(y), inputs, phase)
             for lag, phi in enumerate(fit.phi, start=1):
                 mean[lag:] += y[:-lag] @ phi.T
             scale = np.tile(np.sqrt(np.diag(fit.sigma)), (len(y), 1))
@@ -379,9 +409,9 @@ class Autoregression(Forecaster):
         for i, (fit, memory) in enumerate(zip(fits, self._memory, strict=True)):
             past[i, order - fit.order :] = memory.mean.reshape(fit.order, k)[::-1]
             inputs = None if covariates is None else covariates[i * horizon : (i + 1) * horizon]
-            shocks[i] = self._offset(fit, memory.clock, horizon, inputs)
+            shocks[i] = self._offset(fit, memory.clock, horizon, inputs, memory.phase)
         if self.intervals == "bootstrap":
-            return self._bootstrap(fits, past, shocks)
+            return self._bootstrap(past, shocks)
         mean = kernel.continue_paths(stack_phi(fits), past, shocks)
         factor = error_factor(self._fits, horizon)
         doubt = np.zeros((len(fits), horizon * k, order * k))
@@ -393,16 +423,20 @@ class Autoregression(Forecaster):
             factor = np.concatenate([factor, doubt], axis=2)
         return JointNormal(mean, factor)
 
-    def _bootstrap(self, fits: list[LinearFit], past: Array, shocks: Array) -> Distribution:
+    def _bootstrap(self, past: Array, shocks: Array) -> Distribution:
         """Paths driven by residuals drawn with replacement (Efron & Tibshirani 1993, section 8.5)."""
-        parts, horizon = [], shocks.shape[1]
-        for i, fit in enumerate(fits):
+        parts, (_, horizon, k) = [], shocks.shape
+        for i, memory in enumerate(self._memory):
+            fit = self._model(i)
             residuals = self._residuals(i)
             residuals = residuals[~np.isnan(residuals).any(1)]
             residuals = residuals - residuals.mean(0)
             rng = np.random.default_rng([self.seed, i])
             drawn = residuals[rng.integers(len(residuals), size=(self.draws, horizon))]
             own_past = past[i, past.shape[1] - fit.order :]
+            if memory.cov is not None:  # where the last rows are missing, they are drawn too
+                doubt = rng.standard_normal((self.draws, len(memory.cov))) @ root(memory.cov).T
+                own_past = own_past + doubt.reshape(-1, fit.order, k)[:, ::-1]
             parts.append(Empirical(kernel.continue_paths(fit.phi, own_past, shocks[i] + drawn)))
         return stack(parts)
 
@@ -412,7 +446,7 @@ class Autoregression(Forecaster):
         """One-step errors of the fit of series i, (T, k), NaN where there is none."""
         y = self._data.array(i)
         inputs = split(self._covariates, self._data)[i]
-        return y - self._replay(self._model(i), y, 0, inputs, self._data.calendars[i]).mean
+        return y - self._replay(i, y, 0, inputs, self._data.calendars[i]).mean
 
     def _only(self, what: str) -> LinearFit:
         self._fitted()
@@ -444,7 +478,9 @@ class Autoregression(Forecaster):
         back = self._scaling.restore_replay(unit, data).log_prob(data.values) - unit.log_prob(
             self._data.values
         )
-        counted = ~np.isnan(np.concatenate([self._residuals(i) for i in range(len(data))]))
+        counted = ~np.isnan(self._data.values)
+        if not self._exact:  # a conditional likelihood leaves out the rows it conditions on
+            counted &= ~np.isnan(np.concatenate([self._residuals(i) for i in range(len(data))]))
         return float(back[counted].sum())
 
     @property

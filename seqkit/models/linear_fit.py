@@ -65,8 +65,8 @@ def information(name: str, log_likelihood: Any, parameters: Any, rows: int) -> A
 class Memory(Record):
     """The end of one series: its last p rows (mean and, where some are missing, covariance) and the next t."""
 
-    def __init__(self, mean: Array, cov: Array | None, clock: int):
-        self.mean, self.cov, self.clock = mean, cov, clock
+    def __init__(self, mean: Array, cov: Array | None, clock: int, phase: int):
+        self.mean, self.cov, self.clock, self.phase = mean, cov, clock, phase
 
 
 def finish(
@@ -76,8 +76,13 @@ def finish(
     fixed: int,
     shift: Array,
     constant: bool,
+    *,
+    free: bool,
 ) -> LinearFit:
-    """Back from shifted units; `errors` holds the diagonal of (X'X)^-1 until the caller scales it."""
+    """Back from shifted units; `errors` holds the diagonal of (X'X)^-1 until the caller scales it.
+
+    `free` : the solution is the plain least squares one, without a penalty.
+    """
     fit = LinearFit()
     k = len(shift)
     coef, inverse = solution.coef.copy(), solution.inverse
@@ -89,7 +94,7 @@ def finish(
     fit.coef, fit.errors, fit.lags, fit.fixed = coef, errors, lags, fixed
     fit.sigma, fit.rows = solution.rss / factor.rows, factor.rows
     diagonal = np.diagonal(factor.lower[factor.regressors :, factor.regressors :])
-    if factor.sound and diagonal.min() > 0:  # sigma is this triangle's square
+    if free and factor.sound and diagonal.min() > 0:  # sigma is this triangle's square
         log_det = 2 * np.log(diagonal).sum() - k * np.log(factor.rows)
     else:
         sign, log_det = np.linalg.slogdet(fit.sigma)
