@@ -86,9 +86,9 @@ class Forecast(Record):
         levels = sorted(asked, key=_tail, reverse=True)
         columns = {"mean": self.distribution.mean}
         for one in reversed(levels):
-            columns[f"lo-{one:g}"] = self.distribution.quantile(_tail(one))
+            columns[f"lo-{_digits(one)}"] = self.distribution.quantile(_tail(one))
         for one in levels:
-            columns[f"hi-{one:g}"] = self.distribution.quantile(1 - _tail(one))
+            columns[f"hi-{_digits(one)}"] = self.distribution.quantile(1 - _tail(one))
         return self._side_by_side(columns)
 
     def sample(self, n: int, seed: int | np.random.Generator | None = None) -> pd.DataFrame:
@@ -125,51 +125,54 @@ class Forecast(Record):
 
     # -- scores ----------------------------------------------------------------------------------
 
-    def align(self, actual: Any) -> Array:
-        """`actual` at the forecast's steps, (series, horizon, channels): by its index, else by position."""
-        given = as_sequences(actual, name="actual", frequency=self._frequency(actual))
+    def align(self, actual: Any, *, what: str = "actual") -> Array:
+        """`actual` at the forecast's steps, (series, horizon, channels): by its index, else by position.
+
+        `what` is how messages call it.
+        """
+        given = as_sequences(actual, name=what, frequency=self._frequency(actual))
         if given.tokens:
-            raise TypeError("actual holds text; expected the numbers that were forecast")
+            raise TypeError(f"{what} holds text; expected the numbers that were forecast")
         if len(given.columns) != len(self.columns) or given.single != self.single:
             raise ValueError(
-                f"actual has {len(given)} series of {len(given.columns)} channel(s), the forecast {len(self.keys)} of "
+                f"{what} has {len(given)} series of {len(given.columns)} channel(s), the forecast {len(self.keys)} of "
                 f"{len(self.columns)}"
             )
         parts = []
         for key, times in zip(self.keys, self._times, strict=True):
             if not self.single and key not in given.keys:
-                raise ValueError(f"actual has no series {key!r}")
+                raise ValueError(f"{what} has no series {key!r}")
             i = 0 if self.single else given.keys.index(key)
             own = actual[key] if isinstance(actual, Mapping) else actual
-            parts.append(given.array(i)[self._rows(given.calendars[i].index, times, own)])
-        return np.stack(parts)[:, :, self._channels(given.columns)]
+            parts.append(given.array(i)[self._rows(given.calendars[i].index, times, own, what)])
+        return np.stack(parts)[:, :, self._channels(given.columns, what)]
 
-    def _rows(self, index: pd.Index, times: pd.Index, own: Any) -> Any:
-        """Where in one series of `actual` the steps of the forecast are."""
+    def _rows(self, index: pd.Index, times: pd.Index, own: Any, what: str) -> Any:
+        """Where in one series of what was given the steps of the forecast are."""
         labelled = isinstance(own, pd.Series | pd.DataFrame) or not isinstance(index, pd.RangeIndex)
         if labelled and comparable(index, times):
             rows = index.get_indexer(times)
             if (rows < 0).any():
                 raise ValueError(
-                    f"actual has no value at {times[int(np.argmax(rows < 0))]}; it must cover the forecast, "
-                    f"{times[0]} .. {times[-1]} (use NaN where unknown)"
+                    f"{what} has no value at {times[int(np.argmax(rows < 0))]}; it must cover the forecast, "
+                    f"{times[0]} .. {times[-1]}{' (use NaN where unknown)' if what == 'actual' else ''}"
                 )
             return rows
         if not isinstance(index, pd.RangeIndex):
             raise ValueError(
-                f"actual has an index of {index.dtype}, the forecast one of {times.dtype}; convert it"
+                f"{what} has an index of {index.dtype}, the forecast one of {times.dtype}; convert it"
             )
         if len(index) != self.horizon:
-            raise ValueError(f"actual has {len(index)} steps, the forecast {self.horizon}")
+            raise ValueError(f"{what} has {len(index)} steps, the forecast {self.horizon}")
         return slice(None)
 
-    def _channels(self, columns: tuple[Hashable, ...]) -> Any:
-        """Where in `actual` the channels of the forecast are: by name, or by position where it has no names."""
+    def _channels(self, columns: tuple[Hashable, ...], what: str) -> Any:
+        """Where the channels of the forecast are: by name, or by position where there are no names."""
         if len(columns) == 1 or columns == self.columns or columns == tuple(range(len(columns))):
             return slice(None)
         if set(columns) != set(self.columns):
             raise ValueError(
-                f"actual has the channels {list(columns)}, the forecast {list(self.columns)}"
+                f"{what} has the channels {list(columns)}, the forecast {list(self.columns)}"
             )
         return [columns.index(c) for c in self.columns]
 
@@ -184,6 +187,30 @@ class Forecast(Record):
         """Log density of each actual value, in nats; NaN where it is missing."""
         return self._out(self.distribution.log_prob(self.align(actual)))
 
+    def joint_log_prob(self, actual: Any) -> float | pd.Series:
+        """Log density of the whole path of actual values, in nats: a float, or one per series of a panel.
+
+        Unlike the sum of `log_prob`, it counts how the errors of neighbouring steps belong together.
+        Missing values are integrated out.
+
+        Raises
+        ------
+        TypeError : the forecast knows its steps one by one only.
+        ValueError : the steps determine each other, so that there is no density.
+
+        Examples
+        --------
+        >>> import numpy as np
+        >>> from seqkit import Naive
+        >>> forecast = Naive().fit(np.array([0.0, 1.0, 0.0, 1.0, 0.0])).predict(2)
+        >>> round(forecast.joint_log_prob([1.0, 0.0]), 3)    # two steps of N(0, 1), each from the value before
+        -2.838
+        """
+        values = self.distribution.joint_log_prob(self.align(actual))
+        if self.single:
+            return float(values[0])
+        return pd.Series(values, index=pd.Index(self.keys, tupleize_cols=False, name="series"))
+
     def crps(self, actual: Any) -> pd.Series | pd.DataFrame:
         """Continuous ranked probability score of each actual value, in the units of the data; smaller is better."""
         return self._out(self.distribution.crps(self.align(actual)))
@@ -195,7 +222,7 @@ class Forecast(Record):
 
     def _operand(self, other: Any) -> Array | None:
         if isinstance(other, pd.Series | pd.DataFrame):
-            return self.align(other)
+            return self._finite(self.align(other, what="the operand"))
         if isinstance(other, (int, float, np.number, np.ndarray)):
             values = np.asarray(other, float)
             shape = (self.horizon, len(self.columns))
@@ -204,8 +231,21 @@ class Forecast(Record):
                     f"an array of shape {values.shape} does not fit a forecast of {shape[0]} steps and {shape[1]} "
                     "channel(s); give one number, one per step, or one per step and channel"
                 )
-            return values[:, None] if values.shape == shape[:1] else values
+            return self._finite(values[:, None] if values.shape == shape[:1] else values)
         return None
+
+    def _finite(self, values: Array) -> Array:
+        if not np.isfinite(values).all():
+            found, where = self._first(values, ~np.isfinite(values))
+            raise ValueError(f"the operand is {found} at {where}; every step needs a finite number")
+        return values
+
+    def _first(self, values: Array, marked: Array) -> tuple[str, str]:
+        """The first marked value, and which step of the forecast it belongs to."""
+        values, marked = (np.broadcast_to(a, self.distribution.shape) for a in (values, marked))
+        i, step, channel = np.argwhere(marked)[0]
+        series = "" if self.single else f" of series {self.keys[i]!r}"
+        return f"{values[i, step, channel]:g}", f"{self._times[i][step]}{series}"
 
     def _affine(self, shift: Any, factor: Any) -> Any:
         return self._map(self.distribution.affine(shift, factor))
@@ -232,7 +272,12 @@ class Forecast(Record):
 
     def __truediv__(self, other: Any) -> Forecast:
         value = self._operand(other)
-        return NotImplemented if value is None else self._affine(0.0, 1.0 / value)
+        if value is None:
+            return NotImplemented
+        if not np.all(value):
+            where = self._first(value, value == 0)[1]
+            raise ValueError(f"the divisor is zero at {where}; a forecast cannot be divided by 0")
+        return self._affine(0.0, 1.0 / value)
 
     def __neg__(self) -> Forecast:
         return self._affine(0.0, -1.0)
@@ -258,7 +303,10 @@ class Forecast(Record):
     def plot(
         self, history: Any = None, *, level: Iterable[float] = (80, 95), ax: Any = None
     ) -> Any:
-        """Mean and intervals after the end of `history`; returns the matplotlib Axes."""
+        """Mean and intervals after the end of `history`.
+
+        Returns the matplotlib Axes, or an array of Axes where there are several series or channels.
+        """
         from seqkit.plotting import forecast
 
         return forecast(self, history, level=level, ax=ax)
@@ -269,6 +317,12 @@ class Forecast(Record):
         family = type(self.distribution).__name__
         channels = f", {len(self.columns)} channels" if len(self.columns) > 1 else ""
         return f"Forecast({self.horizon} steps, {span}{channels}, {family})"
+
+
+def _digits(level: float) -> str:
+    """A level as a label, in as many digits as tell it from every other one."""
+    short = f"{level:g}"
+    return short if float(short) == level else repr(float(level))
 
 
 def _tail(level: float) -> float:

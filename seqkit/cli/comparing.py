@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from seqkit.cli.names import Spec, parse_models, split_list
-from seqkit.cli.problems import Problem, UsageProblem, as_usage, note, plain
+from seqkit.cli.problems import Problem, UsageProblem, as_usage, check_target, note, plain
 from seqkit.cli.sources import Source, find_source
 from seqkit.cli.tables import Columns, is_file
 
@@ -28,6 +28,8 @@ def run(
     names = split_list(metrics)
     with as_usage():
         parse_all(names)
+    check_target("--report", report)
+    check_target("--out", out, folder=True)
     sources = _sources(data, columns)
     plans = {s.name: _plan(s, specs, horizon, windows) for s in sources}
     groups = _by_season(sources, season)

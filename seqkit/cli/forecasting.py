@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from seqkit.cli.names import Spec, parse_model, split_list
-from seqkit.cli.problems import Problem, UsageProblem
+from seqkit.cli.problems import Problem, UsageProblem, check_target
 from seqkit.cli.sources import season_of
 from seqkit.cli.tables import Columns, Table, read_covariates, read_table
 
@@ -24,10 +24,12 @@ def run(
 ) -> None:  # fmt: skip
     """Fit, forecast, print, write."""
     spec = parse_model(model)
-    spec.build(None)
+    spec.check()
     levels = parse_levels(level)
     inputs = split_list(covariates)
     _check(inputs, future, out, plot, as_json)
+    for option, target in (("--out", out), ("--plot", plot), ("--save", save)):
+        check_target(option, target)
     table = read_table(path, columns, inputs)
     m = season or season_of(table.series)
     fitted, forecast = _forecast(spec, table, m, horizon or (m if m > 1 else 10), future, inputs)

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import ast
 import re
+import warnings
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
@@ -99,6 +100,31 @@ class Spec:
             raise unknown("parameter", next(iter(rest)), has, f"the model {self.name}")
         return model
 
+    def check(self) -> None:
+        """Refuse parameters that do not exist or cannot have their value, before any data are read.
+
+        Models check values when they are fitted, so a short series is fitted; what they say of
+        that series itself (too short, say) is no matter.
+        """
+        model = self.build(None)
+        if not self.parameters:
+            return
+        import numpy as np
+
+        t = np.arange(40.0)
+        trial = np.stack([10 + np.sin(t) + t / 50, 10 + np.cos(1.7 * t)], axis=1)
+        try:
+            with warnings.catch_warnings():
+                warnings.simplefilter("ignore")
+                model.fit(trial if self.name == "var" else trial[:, 0]).predict(1)
+        except TypeError as error:
+            given = ", ".join(f"{name} {value!r}" for name, value in self.parameters.items())
+            raise UsageProblem(f"{self.label}: not a possible value: {given} ({error})") from error
+        except Exception as error:
+            names = "|".join(map(re.escape, self.parameters))
+            if re.match(rf"({names}) (must|is)\b", str(error)):
+                raise UsageProblem(f"{self.label}: {error}") from error
+
 
 def parse_model(text: str) -> Spec:
     """One model.
@@ -140,7 +166,7 @@ def parse_models(text: str) -> list[Spec]:
     for spec in specs:
         if labels.count(spec.label) > 1:
             raise UsageProblem(f"--models names {spec.label!r} twice; leave one out")
-        spec.build(None)  # before any data are read: parameters that do not exist
+        spec.check()
     return specs
 
 

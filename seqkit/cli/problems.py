@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import difflib
 import sys
+import tempfile
 import warnings
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
+from pathlib import Path
 from typing import Any
 
 # What messages of the library say to someone who writes Python, and its equal on the command line.
@@ -49,6 +51,35 @@ def unknown(kind: str, name: str, known: Iterable[str], place: str = "") -> Usag
     return UsageProblem(
         f"no {kind} {name!r}{place and f' in {place}'}; {hint}known: {', '.join(names)}"
     )
+
+
+def check_target(option: str, path: str, *, folder: bool = False) -> None:
+    """That something can be written to `path`, before the work; leaves nothing behind.
+
+    Raises UsageProblem where it cannot.
+    """
+    target = Path(path)
+    if not path or path == "-":
+        return
+    if target.exists() and target.is_dir() != folder:
+        found, expected = ("file", "folder") if folder else ("folder", "file")
+        raise UsageProblem(f"{option} {path} is a {found}; give the path of a {expected}")
+    above = target if folder else target.parent
+    while not above.exists() and above != above.parent:
+        above = above.parent
+    if not above.is_dir():
+        raise UsageProblem(f"{option} {path} cannot be written: {above} is a file, not a folder")
+    try:
+        if target.is_file():
+            target.open("ab").close()
+        else:  # permissions do not tell all: a file system may be read-only, or made by the kernel
+            tempfile.TemporaryFile(dir=above).close()
+    except OSError as error:
+        raise UsageProblem(
+            f"{option} {path} cannot be written: no new file in {above} ({error.strerror})"
+            if not target.is_file()
+            else f"{option} {path} cannot be written ({error.strerror})"
+        ) from error
 
 
 def plain(error: BaseException) -> str:

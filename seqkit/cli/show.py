@@ -103,20 +103,16 @@ def _leaderboard(result: Comparison, dataset: str) -> Table:
         made.add_column(metric.name, justify="right")
     for name in ("mean rank", "seconds", *(("failures",) if failed else ())):
         made.add_column(name, justify="right")
-    bad = {m.name: m.badness(table[m.name].to_numpy()) for m in result.metrics}
-    leads = {name: _least(values) for name, values in bad.items()}
-    for row, (model, scores) in enumerate(table.iterrows()):
+    found = result._result(dataset)
+    leads = {m.name: result._leads(found, m) for m in result.metrics}
+    for model, scores in table.iterrows():
+        row = result.models.index(str(model))
         cells = [_cell(scores[m.name], bool(leads[m.name][row])) for m in result.metrics]
         seconds = scores["fit_seconds"] + scores["predict_seconds"]
         name = f"[{BEST}]{escape(str(model))}[/]" if leads[first.name][row] else escape(str(model))
         more = [str(int(scores["failures"]))] if failed else []
         made.add_row(name, *cells, f"{scores['rank']:.1f}", f"{seconds:.2f}", *more)
     return made
-
-
-def _least(values: Any) -> Any:
-    """Where the least value is; nowhere if there is none."""
-    return values == np.nanmin(values) if np.isfinite(values).any() else np.zeros(len(values), bool)
 
 
 def _cell(value: float, best: bool) -> str:
@@ -176,7 +172,7 @@ def _failures(result: Comparison, out: Console) -> None:
     if not len(result.failures):
         return
     out.print(
-        f"{len(result.failures)} failure(s); a model's means are over the cases it did:",
+        f"{len(result.failures)} failure(s); a model's means are over the cases it did, and it comes last:",
         style="bold red",
     )
     for (dataset, model, error), cases in result.failures.groupby(

@@ -79,13 +79,20 @@ def read_frame(path: str) -> pd.DataFrame:
 def _read_text(path: str) -> pd.DataFrame:
     import pandas as pd
 
-    if path.lower().endswith((".tsv", ".txt")):
-        return pd.read_csv(path, sep="\t")
-    frame = pd.read_csv(path)
-    if len(frame.columns) == 1 and ";" in str(
-        frame.columns[0]
-    ):  # as spreadsheets write it in much of Europe
-        frame = pd.read_csv(path, sep=";", decimal=",")
+    tabs = path.lower().endswith((".tsv", ".txt"))
+    frame = pd.read_csv(path, sep="\t" if tabs else ",")
+    if len(frame.columns) > 1:
+        return frame
+    header = str(frame.columns[0])
+    if ";" in header and not tabs:  # as spreadsheets write it in much of Europe
+        readings = [pd.read_csv(path, sep=";", decimal=mark) for mark in (",", ".")]
+        return max(readings, key=lambda reading: reading.select_dtypes("number").shape[1])
+    marks = [mark for mark in (",", ";", "|", "\t") if mark in header]
+    if marks and not pd.api.types.is_numeric_dtype(frame.iloc[:, 0].dtype):
+        raise UsageProblem(
+            f"{path} reads as one column, {header!r}, its fields apart by {marks[0]!r}; separate "
+            f"them by {'tabs, or name the file .csv' if tabs else 'commas'}"
+        )
     return frame
 
 

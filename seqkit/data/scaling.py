@@ -148,7 +148,8 @@ class BoxCox(Scaling):
 
     Parameters
     ----------
-    power : fixed power; None learns one in [-1, 2] per series and channel.
+    power : fixed power; None learns one in [0, 2] per series and channel. With a negative power the upper tail
+        is so heavy that the mean of the forecast may be infinite; its median and quantiles stay finite.
     """
 
     def __init__(self, power: float | None = None):
@@ -208,7 +209,7 @@ def _profile_power(y: Array) -> float:
         z = log_y - centre if power == 0 else np.expm1(power * (log_y - centre)) / power
         return 0.5 * np.log(z.var()) - power * (log_y - centre).mean()
 
-    return float(minimize_scalar(loss, bounds=(-1.0, 2.0), method="bounded").x)
+    return float(minimize_scalar(loss, bounds=(0.0, 2.0), method="bounded").x)
 
 
 class Difference(Scaling):

@@ -41,6 +41,13 @@ class Distribution(Record, ABC):
     def log_prob(self, y: Any) -> Array:
         """Log density (log probability where discrete) at `y`, in nats; NaN where `y` is NaN."""
 
+    def joint_log_prob(self, y: Any) -> Array:
+        """Log density of whole paths (horizon, channels), where the family is joint over steps."""
+        raise TypeError(
+            f"{type(self).__name__} has no density of a whole path, only one for each of its steps (log_prob); models "
+            "whose forecasts are jointly normal have one"
+        )
+
     @abstractmethod
     def cdf(self, y: Any) -> Array:
         """P(Y <= y)."""
@@ -149,7 +156,3 @@ def count_crps(counted: Distribution, y: Array) -> Array:
         reached = counted.cdf(k)
         total += (below * reached**2 + (1 - below) * (1 - reached) ** 2).sum(0)
     return total
-
-
-def broadcast_shape(*arrays: Array) -> tuple[int, ...]:
-    return np.broadcast_shapes(*(a.shape for a in arrays))

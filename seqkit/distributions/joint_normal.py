@@ -44,7 +44,12 @@ class JointNormal(Normal):
         return self.mean + (self.factor @ noise).reshape(n, *self.shape)
 
     def joint_log_prob(self, y: Any) -> Array:
-        """Log density of whole paths, shape batch; missing elements are marginalised."""
+        """Log density of whole paths, shape batch; missing elements are marginalised.
+
+        Raises
+        ------
+        ValueError : the covariance is singular, so that there is no density.
+        """
         y = np.broadcast_to(np.asarray(y, float), self.shape)
         flat_error = (y - self.mean).reshape(-1, self.factor.shape[-2])
         cov = np.broadcast_to(self.cov, (*self.shape[:-2], *self.cov.shape[-2:]))
@@ -52,7 +57,13 @@ class JointNormal(Normal):
         total = np.empty(len(flat_error))
         for i, (error, cov_i) in enumerate(zip(flat_error, flat_cov, strict=True)):
             seen = ~np.isnan(error)
-            lower = np.linalg.cholesky(cov_i[np.ix_(seen, seen)])
+            try:
+                lower = np.linalg.cholesky(cov_i[np.ix_(seen, seen)])
+            except np.linalg.LinAlgError:
+                raise ValueError(
+                    "the steps of the path determine each other (its covariance is singular), so it has no density; "
+                    "use log_prob, the density of each step"
+                ) from None
             z = np.linalg.solve(lower, error[seen])
             total[i] = -0.5 * (z @ z + seen.sum() * LOG_2PI) - np.log(np.diag(lower)).sum()
         return total.reshape(self.shape[:-2])

@@ -44,6 +44,10 @@ class Stacked(Distribution):
     def log_prob(self, y: Any) -> Array:
         return self._each(y, "log_prob")
 
+    def joint_log_prob(self, y: Any) -> Array:
+        paths = np.broadcast_to(np.asarray(y, float), self.shape)
+        return np.stack([m.joint_log_prob(p) for m, p in zip(self.members, paths, strict=True)])
+
     def cdf(self, y: Any) -> Array:
         return self._each(y, "cdf")
 

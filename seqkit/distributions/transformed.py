@@ -135,6 +135,15 @@ class Transformed(Distribution):
         value = self.base.log_prob(inside) + (0.0 if self.discrete else self.bijection.log_slope(y))
         return np.where(np.isnan(inside) & ~np.isnan(y), -np.inf, value)
 
+    def joint_log_prob(self, y: Any) -> Array:
+        """Log density of whole paths: the base's, and the log slope at every observed element."""
+        y = np.broadcast_to(np.asarray(y, float), self.shape)
+        inside = np.nan_to_num(self._inside(y), nan=np.nan, neginf=np.nan, posinf=np.nan)
+        value = self.base.joint_log_prob(inside)
+        slopes = np.where(np.isnan(inside), 0.0, self.bijection.log_slope(y)).sum((-2, -1))
+        impossible = (np.isnan(inside) & ~np.isnan(y)).any((-2, -1))
+        return np.where(impossible, -np.inf, value + slopes)
+
     def cdf(self, y: Any) -> Array:
         y = np.asarray(y, float)
         inside = self._inside(y)

@@ -264,7 +264,7 @@ def _example(d: Dataset, position: int, last: int, found: list[Outcome]) -> Exam
     one = take(d.data, [position])
     values, index = one.array(0)[:, 0], one.calendars[0].index
     stop = len(values) - window.cutoff
-    start = max(0, stop - max(3 * window.horizon, 2 * d.season, 24))
+    start = max(0, stop - max(3 * window.horizon, 12))  # more would leave the forecast small
     test = slice(stop + window.gap, stop + window.gap + window.horizon)
     return Example(
         d.names[position],

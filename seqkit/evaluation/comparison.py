@@ -94,7 +94,8 @@ class Comparison:
     @cached_property
     def leaderboard(self) -> pd.DataFrame:
         """Rows (dataset, model), the best by the first metric on top; columns: the metrics (means
-        over series and windows), rank, fit_seconds, predict_seconds, failures.
+        over series and windows), rank, fit_seconds, predict_seconds, failures. Models without a
+        value on a case that others have one on come last: theirs is a mean over other cases.
 
         ``rank`` is the mean rank over all cases (series and window) by the first metric that each
         case has a value of; a model that failed on a case is last there. The mean of a model with
@@ -110,11 +111,7 @@ class Comparison:
             frame.index = pd.MultiIndex.from_product(
                 [[r.name], self.models], names=["dataset", "model"]
             )
-            order = np.argsort(
-                np.nan_to_num(self.metrics[0].badness(frame.iloc[:, 0].to_numpy()), nan=np.inf),
-                kind="stable",
-            )
-            frames.append(frame.iloc[order])
+            frames.append(frame.iloc[self._order(r, self.metrics[0])])
         return pd.concat(frames)
 
     @cached_property
@@ -125,21 +122,22 @@ class Comparison:
         of the first metric to that of the first model given, 1 for that model itself, below 1
         better (Fleming, Wallace 1986: the order does not depend on the model chosen as the base);
         for measures that are not ratios (log_score, coverage) the column is gain_<metric>, the
-        mean improvement over the first model, above 0 better. best: data sets it leads.
-        Data sets on which a model has no value count in neither, and show in failures.
+        mean improvement over the first model, above 0 better; both over the cases (series and
+        windows) that the two models have. best: data sets it leads, which a model that failed on
+        a case cannot. Failures also show in failures.
         """
         first = self.metrics[0]
-        values = np.stack([self._overall(r, first) for r in self.results])  # (datasets, models)
+        pairs = np.stack([self._paired(r, first) for r in self.results])  # (datasets, 2, models)
+        values, base = pairs[:, 0], pairs[:, 1]
         with np.errstate(divide="ignore", invalid="ignore"):
             if first.ratio_scale:
-                logs = np.log(values / values[:, :1])
+                logs = np.log(values / base)
                 column = f"relative_{first.name}"
                 relative = np.exp(average(np.where(np.isinf(logs), np.nan, logs), axis=0))
             else:
                 column = f"gain_{first.name}"
-                relative = average(first.badness(values[:, :1]) - first.badness(values), axis=0)
-        bad = np.where(np.isnan(values), np.inf, first.badness(values))
-        leads = (bad == bad.min(axis=1, keepdims=True)) & np.isfinite(bad)
+                relative = average(first.badness(base) - first.badness(values), axis=0)
+        leads = np.stack([self._leads(r, first) for r in self.results])
         table = pd.DataFrame(
             {
                 "mean_rank": np.mean([self._mean_rank(r) for r in self.results], axis=0),
@@ -175,7 +173,7 @@ class Comparison:
         if len(self.failures):
             lines.append(
                 f"{len(self.failures)} failure(s), see .failures: the means of a model that failed "
-                "are over fewer series."
+                "are over fewer series, so it comes last."
             )
         return "\n".join(lines)
 
@@ -184,13 +182,42 @@ class Comparison:
     def _column(self, metric: Metric) -> int:
         return [m.name for m in self.measured].index(metric.name)
 
-    def _overall(self, r: Result, metric: Metric) -> Array:
-        """(models,): the mean over series and windows."""
+    def _overall(self, r: Result, metric: Metric, cells: Array | None = None) -> Array:
+        """(models,): the mean over series and windows, of ``cells`` if given."""
+        cells = r.cells if cells is None else cells
         if metric.parts:
-            smape, mase = (self._overall(r, parse(name)) for name in metric.parts)
+            smape, mase = (self._overall(r, parse(name), cells) for name in metric.parts)
             assert r.benchmark is not None
             return np.asarray(overall_weighted_average(smape, mase, *self._base(r.benchmark)))
-        return average(r.cells[..., self._column(metric)], axis=(1, 2))
+        return average(cells[..., self._column(metric)], axis=(1, 2))
+
+    def _known(self, r: Result, metric: Metric) -> NDArray[np.bool_]:
+        """(models, series, windows): whether there is a value."""
+        columns = [self._column(parse(name)) for name in metric.parts or (metric.name,)]
+        return ~np.isnan(r.cells[..., columns]).any(axis=-1)
+
+    def _paired(self, r: Result, metric: Metric) -> Array:
+        """(2, models): each model and the first one, over the cases that both have."""
+        known = self._known(r, metric)
+        both = (known & known[:1])[..., None]
+        pair = (np.where(both, cells, np.nan) for cells in (r.cells, r.cells[:1]))
+        return np.stack([self._overall(r, metric, cells) for cells in pair])
+
+    def _incomplete(self, r: Result, metric: Metric) -> NDArray[np.bool_]:
+        """(models,): no value on a case where another model has one."""
+        known = self._known(r, metric)
+        return np.asarray((~known & known.any(axis=0)).any(axis=(1, 2)))
+
+    def _order(self, r: Result, metric: Metric) -> NDArray[np.intp]:
+        """Numbers of the models, the best first, those that failed on a case last."""
+        bad = np.nan_to_num(metric.badness(self._overall(r, metric)), nan=np.inf)
+        return np.lexsort((bad, self._incomplete(r, metric)))
+
+    def _leads(self, r: Result, metric: Metric) -> NDArray[np.bool_]:
+        """(models,): best of those that failed on no case."""
+        bad = np.asarray(metric.badness(self._overall(r, metric)))
+        bad = np.where(np.isnan(bad) | self._incomplete(r, metric), np.inf, bad)
+        return (bad == bad.min()) & np.isfinite(bad)
 
     def _at_steps(self, r: Result, metric: Metric) -> Array:
         """(models, steps)."""

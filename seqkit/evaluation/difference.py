@@ -193,7 +193,8 @@ def friedman_nemenyi(losses: pd.DataFrame, *, alpha: float = 0.05, metric: str =
     cases, k = table.shape
     if k < 2 or cases < 2:
         raise ValueError(
-            f"ranks need two models and two cases at least, got {k} models and {cases} cases "
+            f"ranks need two models and two cases at least, got {k} model{'s' * (k != 1)} and "
+            f"{cases} case{'s' * (cases != 1)} "
             "(series or data sets with a value)."
         )
     if not 0.0 < alpha < 1.0:

@@ -86,8 +86,20 @@ def _section(comparison: Any, name: str) -> dict[str, Any]:
     examples = None
     if any(example.forecasts for example in result.examples):
         examples = _figure(lambda: pictures.forecast_windows(comparison, dataset=name), 40)
-    board = _table(table, measures)
-    return {"name": name, "board": board, "figures": figures, "examples": examples}
+    leads = {
+        metric.name: {m for m, best in zip(comparison.models, leading, strict=True) if best}
+        for metric in comparison.metrics
+        for leading in [comparison._leads(result, metric)]
+    }
+    board = _table(table, measures, leads)
+    many = len(comparison.models) > pictures.SHOWN
+    return {
+        "name": name,
+        "board": board,
+        "figures": figures,
+        "examples": examples,
+        "under": "the leading three models" if many else "each model",
+    }
 
 
 def _overall(comparison: Any) -> dict[str, Any] | None:
@@ -135,20 +147,21 @@ def _settings(comparison: Any) -> dict[str, str]:
 # ---------------------------------------------------------------- tables
 
 
-def _table(frame: pd.DataFrame, measures: dict[str, Metric]) -> dict[str, Any]:
-    """Cells with the text to show and the number to sort by; the best of each measure is marked."""
+def _table(
+    frame: pd.DataFrame, measures: dict[str, Metric], leads: dict[str, set[str]] | None = None
+) -> dict[str, Any]:
+    """Cells with the text to show and the number to sort by; ``leads``: the models to mark."""
     rows: list[list[dict[str, Any]]] = [[] for _ in range(len(frame))]
     for column in frame.columns:
         values = frame[column]
         numeric = pd.api.types.is_numeric_dtype(values.dtype)
-        best = np.nan
-        if column in measures and values.notna().any():
-            best = np.nanmin(measures[column].badness(values.to_numpy()))
-        for row, value in zip(rows, values, strict=True):
+        best = (leads or {}).get(column, set())
+        models = frame["model"] if best else values
+        for row, value, model in zip(rows, values, models, strict=True):
             cell: dict[str, Any] = {"text": _text(value) if numeric else str(value)}
             cell["sort"] = f"{float(value):.17g}" if numeric and not pd.isna(value) else None
             cell["numeric"] = numeric
-            cell["best"] = column in measures and bool(measures[column].badness(value) == best)
+            cell["best"] = bool(best) and model in best
             row.append(cell)
     heads = [
         {"text": str(c).replace("_", " "), "hint": measures[c].orientation if c in measures else ""}

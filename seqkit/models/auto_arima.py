@@ -7,8 +7,7 @@ import warnings
 
 import numpy as np
 
-from seqkit.base import ConvergenceWarning
-from seqkit.base import check_count
+from seqkit.base import ConvergenceWarning, check_count
 from seqkit.data.calendar import Calendar
 from seqkit.data.sequences import Array
 from seqkit.distributions import JointNormal, Normal

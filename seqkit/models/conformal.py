@@ -84,7 +84,7 @@ class Conformal(Forecaster):
         if covariates is None:
             return None
         inputs = data.with_values(covariates)
-        inputs.columns = self._input_names
+        inputs.columns = self._input_names or ()
         return inputs
 
     def _errors(self, horizon: int) -> Array:

@@ -15,14 +15,19 @@ import pandas as pd
 from seqkit.plotting.style import INK, colour, dash, new_axes, new_figure, number, tidy
 
 
+SHOWN = 3  # models among the examples, unless they are named
+
+
 def leaderboard(
     comparison: Any, *, dataset: str | None = None, metric: str | None = None, ax: Any = None
 ) -> Any:
     """One metric on one data set, the best model on top: bars, or dots where zero means nothing."""
     name, measure = _chosen(comparison, dataset, metric)
+    result = comparison._result(name)
+    order = comparison._order(result, measure)
+    partial = comparison._incomplete(result, measure)[order]
     table = comparison.leaderboard.xs(name, level="dataset")[measure.name]
-    order = np.argsort(np.nan_to_num(measure.badness(table.to_numpy()), nan=np.inf), kind="stable")
-    table = table.iloc[order]
+    table = table.loc[[comparison.models[k] for k in order]]
     ax = new_axes(ax, 6.5, 0.9 + 0.28 * len(table))
     rows, values = np.arange(len(table)), table.to_numpy()
     colours = [colour(comparison.models.index(model)) for model in table.index]
@@ -41,8 +46,9 @@ def leaderboard(
             ax.set_xlim(min(left, measure.best - pad), max(right, measure.best + pad))
     for row, value in zip(rows, values, strict=True):
         known = not np.isnan(value)
+        text = number(value) + (" (fewer cases)" if partial[row] else "")
         ax.annotate(
-            number(value) if known else "no value",
+            text if known else "no value",
             (value if known else ax.get_xlim()[0], row),
             xytext=(6, 0),
             textcoords="offset points",
@@ -165,12 +171,12 @@ def forecast_windows(
     name = comparison.results[0].name if dataset is None else dataset
     result = comparison._result(name)
     best_first = comparison.leaderboard.xs(name, level="dataset").index
-    shown = list(best_first[:3] if models is None else models)
+    shown = list(best_first[:SHOWN] if models is None else models)
     numbers = [comparison._number(model) for model in shown]
     examples = result.examples
     if not examples:
         raise ValueError("no example forecasts were kept; compare with examples=3 to see some.")
-    figure = new_figure(1.2 + 2.9 * len(shown), 0.7 + 1.7 * len(examples))
+    figure = new_figure(1.2 + 2.9 * len(shown), 0.7 + 2.4 * len(examples))
     grid = figure.subplots(len(examples), len(shown), squeeze=False, sharex="row", sharey="row")
     for row, example in zip(grid, examples, strict=True):
         for ax, k in zip(row, numbers, strict=True):
