@@ -187,7 +187,7 @@ class Forecast(Record):
         """Log density of each actual value, in nats; NaN where it is missing."""
         return self._out(self.distribution.log_prob(self.align(actual)))
 
-    def joint_log_prob(self, actual: Any) -> float | pd.Series:
+    def joint_log_prob(self, actual: Any) -> Any:
         """Log density of the whole path of actual values, in nats: a float, or one per series of a panel.
 
         Unlike the sum of `log_prob`, it counts how the errors of neighbouring steps belong together.

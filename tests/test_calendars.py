@@ -47,6 +47,10 @@ CALENDARS: dict[str, tuple[pd.Index, int]] = {
     "the 15th": (dates(pd.DateOffset(months=1), "2023-01-15"), 12),
     "W-TUE": (dates("W-TUE"), 52),
     "2W-FRI": (dates("2W-FRI"), 1),
+    "SMS": (dates("SMS"), 1),
+    "SME": (dates("SME"), 1),
+    "WOM-2MON": (dates("WOM-2MON"), 12),
+    "LWOM-FRI": (dates("LWOM-FRI"), 12),
     "D": (dates("D"), 7),
     "3D": (dates("3D"), 1),
     "B": (dates("B"), 5),
@@ -62,6 +66,8 @@ CALENDARS: dict[str, tuple[pd.Index, int]] = {
     "D Berlin, spring": (dates("D", "2024-02-20", tz="Europe/Berlin"), 7),
     "D 09:00 New York": (dates("D", "2024-02-20 09:00", tz="America/New_York"), 7),
     "24h seen in Berlin": (dates("24h", "2024-02-20", tz="UTC").tz_convert("Europe/Berlin"), 7),
+    "12h on the wall": (dates("12h", "2024-03-10").tz_localize("Europe/Berlin"), 2),
+    "6h on the wall, autumn": (dates("6h", "2024-10-18").tz_localize("Europe/Berlin"), 4),
     "MS Berlin": (dates("MS", tz="Europe/Berlin"), 12),
     "B Berlin": (dates("B", "2024-03-01", tz="Europe/Berlin"), 5),
     "periods M": (pd.period_range("2011-03", periods=TOTAL, freq="M"), 12),
@@ -353,6 +359,28 @@ def test_a_time_of_day_that_summer_time_skips_or_repeats(start: str) -> None:
         same_times(Naive().fit(y).predict(20 - cut).index, index[cut:])
     holed = pd.Series(np.arange(18.0), index=index.delete([2, 11]))
     assert len(Sequences(holed).values) == 20
+
+
+def test_hours_on_the_wall_clock_skip_no_step() -> None:
+    """02:00 is skipped in March; the grid of six hours shows 03:00 there and goes on from 08:00."""
+    wall = pd.date_range("2024-03-25 02:00", periods=80, freq="6h")
+    index = wall.tz_localize("Europe/Berlin", nonexistent="shift_forward")
+    y = pd.Series(np.arange(60.0), index=index[:60])
+    same_times(Naive().fit(y).predict(20).index, index[60:])
+    holed = Sequences(y.drop(y.index[[1, 23, 40]]))
+    same_times(holed.calendars[0].index, y.index)
+    assert "step <DateOffset: days=0, seconds=21600>" in repr(holed)
+
+
+@pytest.mark.parametrize("frequency", [None, "30min"])
+def test_wall_clocks_that_name_an_hour_twice_are_told_what_works(frequency: str | None) -> None:
+    wall = pd.date_range("2024-10-26 12:00", periods=72, freq="30min")
+    y = pd.Series(1.0, index=wall.tz_localize("Europe/Berlin", ambiguous=np.ones(72, bool)))
+    y = y.drop(y.index[-3]).rename(lambda t: t + pd.Timedelta("7min") if t == y.index[9] else t)
+    with pytest.raises(
+        ValueError, match=r"keep to the wall clock need no .* y\.tz_localize\(None\)"
+    ):
+        Sequences(y, frequency=frequency)
 
 
 def test_a_307_day_gap_in_hourly_data() -> None:

@@ -299,6 +299,10 @@ def test_files_as_they_come(call, place):
     )
     code, out, _ = call("forecast eu.csv --model naive --horizon 1 --json")
     assert json.loads(out)["forecast"][0]["mean"] == pytest.approx(28.5)
+    points = (place / "eu.csv").read_text().replace(",5", ".5")
+    (place / "points.csv").write_text(points)
+    code, out, _ = call("forecast points.csv --model naive --horizon 1 --json")
+    assert json.loads(out)["forecast"][0]["mean"] == pytest.approx(28.5)
     pd.read_csv("shops.csv").to_csv("shops.tsv", index=False, sep="\t")
     assert call("forecast shops.tsv --model naive --horizon 1")[0] == 0
 
@@ -376,6 +380,19 @@ def test_datasets(call):
         ("compare nile --models conformal:ar:wndws=3", "did you mean 'windows'"),
         ("compare nile --models ar:order", "write ar:parameter=value"),
         ("compare nile --models conformal", "write conformal:ar"),
+        ("compare nile --models naive,ar:order=x", "ar:order=x: order must be an int"),
+        ("compare nile --models conformal:ar:windows=x", "windows must be an integer"),
+        ("compare nile --models var:trend=q", "var:trend=q: trend must be one of"),
+        ("compare nile --models auto_arima:max_p=x", "error: auto_arima:max_p=x: "),
+        ("forecast sales.csv --target units --model ets:ic=q", "ets:ic=q: ic must be one of"),
+        ("compare nile --report /proc/x.html", "--report /proc/x.html cannot be written"),
+        ("compare nile --report .", "--report . is a folder"),
+        ("compare nile --out sales.csv", "--out sales.csv is a file"),
+        ("compare nile --out sales.csv/o", "sales.csv is a file, not a folder"),
+        (
+            "forecast sales.csv --target units --plot sales.csv/p.png",
+            "--plot sales.csv/p.png cannot",
+        ),
         ("compare nile --models ar:scale=lgo", "no scale 'lgo'; did you mean 'log'?"),
         ("compare nile --metrics mas", "Did you mean 'mase'?"),
         ("compare nile --horizon 30 --windows 4", "100 steps, but 4 window(s) of 30 steps"),
@@ -448,6 +465,26 @@ def test_an_empty_file_and_a_file_that_is_no_table(call, place):
     for name in ("empty", "head", "noise"):
         code, _, err = call(f"forecast {name}.csv")
         assert code == 2 and err.startswith(f"error: {name}.csv ")
+
+
+def test_a_file_with_another_separator_is_told_apart(call, place):
+    for name, mark, remedy in (("a.csv", "|", "commas"), ("b.tsv", ";", "name the file .csv")):
+        (place / name).write_text(f"ds{mark}y\n2024-01-01{mark}1\n2024-01-02{mark}2\n")
+        code, _, err = call(f"forecast {name} --target y")
+        assert code == 2 and f"reads as one column, 'ds{mark}y'" in err and remedy in err
+
+
+def test_targets_are_checked_before_the_work_and_leave_nothing(call, place, monkeypatch):
+    monkeypatch.setattr("seqkit.cli.comparing._compare", lambda *a: pytest.fail("worked"))
+    assert call("compare nile --models naive --out new/o --report sales.csv/r.html")[0] == 2
+    before = sorted(place.iterdir())
+    with pytest.raises(pytest.fail.Exception):
+        call("compare nile --models naive --out new/o --report new/r.html")
+    assert sorted(place.iterdir()) == before
+
+
+def test_values_that_only_these_data_refuse_are_no_wrong_use(call):
+    assert call("compare nile --models naive,ar:order=60,ets:seasonal=add --windows 1")[0] == 0
 
 
 def test_compare_without_any_score_has_failed(call):

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
+import pandas as pd
 import pytest
 from scipy import stats
 
@@ -478,6 +479,112 @@ def test_joint_log_prob_marginalises_what_is_missing(joint: JointNormal) -> None
     flat = joint.joint_log_prob(joint.mean)
     reference = [stats.multivariate_normal(np.zeros(6), c).logpdf(np.zeros(6)) for c in joint.cov]
     np.testing.assert_allclose(flat, reference, rtol=1e-10)
+
+
+def test_joint_density_of_changed_units(joint: JointNormal) -> None:
+    """SciPy's density of the path in the base's units, and the slopes; missing elements integrated out."""
+    power = Power(np.broadcast_to(0.5, joint.shape))
+    factor = np.where(np.arange(joint.shape[-1]) % 2, -2.0, 3.0)
+    y = np.exp(np.random.default_rng(0).normal(size=joint.shape))
+    y[0, 1, 0] = np.nan
+    changed = [
+        (joint.affine(1.0, factor), (y - 1) / factor, -np.log(np.abs(factor)) + 0 * y),
+        (joint.through(Exp()), np.log(y), -np.log(y)),
+        (joint.through(Exp()).affine(0.0, 4.0), np.log(y / 4), -np.log(y)),
+        (joint.through(power), (np.sqrt(y) - 1) / 0.5, -0.5 * np.log(y)),
+    ]
+    for d, z, slope in changed:
+        got = d.joint_log_prob(y)
+        for i in range(len(y)):
+            seen = ~np.isnan(z[i].ravel())
+            law = stats.multivariate_normal(
+                joint.mean[i].ravel()[seen], joint.cov[i][np.ix_(seen, seen)]
+            )
+            expected = law.logpdf(z[i].ravel()[seen]) + np.nansum(slope[i])
+            np.testing.assert_allclose(got[i], expected, rtol=1e-9)
+    impossible = y.copy()
+    impossible[1, 0, 0] = -1.0
+    got = joint.through(Exp()).joint_log_prob(impossible)
+    assert got[1] == -np.inf and np.isfinite(got[0])
+    members = Stacked([joint, joint.through(Exp())])
+    by_hand = [m.joint_log_prob(y) for m in members.members]
+    np.testing.assert_array_equal(members.joint_log_prob(np.stack([y, y])), by_hand)
+
+
+def test_paths_without_a_joint_density() -> None:
+    steps = Normal(np.zeros((1, 3, 1)), 1.0)
+    for d, family in (
+        (steps, "Normal"),
+        (steps.through(Exp()), "Normal"),
+        (Empirical(np.ones((4, 1, 3, 1))), "Emp"),
+    ):
+        with pytest.raises(TypeError, match=f"{family}.* has no density of a whole path"):
+            d.joint_log_prob(np.ones((1, 3, 1)))
+    with pytest.raises(ValueError, match="covariance is singular.*use log_prob"):
+        JointNormal(np.zeros((1, 2, 1)), np.ones((1, 2, 1))).joint_log_prob(np.ones((1, 2, 1)))
+
+
+def walk(periods: int = 3) -> Any:
+    from seqkit import Naive
+
+    index = pd.date_range("2024-01-01", periods=6, freq="MS")
+    y = pd.Series([0.0, 1.0, 0.0, 1.0, 0.0, 1.0], index=index)
+    panel = Naive().fit({"a": y, "b": 3 * y})
+    return panel.predict(periods), Naive().fit(y).predict(periods)
+
+
+def test_forecasts_give_the_density_of_whole_paths() -> None:
+    """A random walk: the product of the densities of its increments."""
+    panel, single = walk()
+    actual = pd.Series([2.0, 1.5, 3.0], index=single.index)
+    increments = stats.norm(0, single.scale.iloc[0]).logpdf([1.0, -0.5, 1.5]).sum()
+    value = single.joint_log_prob(actual)
+    assert isinstance(value, float)
+    np.testing.assert_allclose(value, increments, rtol=1e-12)
+    both = panel.joint_log_prob({"a": actual, "b": 3 * actual})
+    np.testing.assert_allclose(both, [value, value - 3 * np.log(3)], rtol=1e-12)
+    assert both.index.tolist() == ["a", "b"] and both.index.name == "series"
+    np.testing.assert_allclose(
+        single.exp().joint_log_prob(np.exp(actual)), value - actual.sum(), rtol=1e-12
+    )
+
+
+@pytest.mark.parametrize("bad", [np.nan, np.inf])
+def test_forecast_arithmetic_needs_finite_operands(bad: float) -> None:
+    panel, single = walk()
+    other = pd.Series([1.0, bad, 2.0], index=single.index)
+    where = rf"^the operand is {bad:g} at 2024-08-01 00:00:00"
+    for operate in (lambda f, o: f + o, lambda f, o: o - f, lambda f, o: f * o, lambda f, o: f / o):
+        for operand in (other, other.to_numpy(), bad):
+            with pytest.raises(
+                ValueError, match=where if operand is not bad else "^the operand is"
+            ):
+                operate(single, operand)
+    with pytest.raises(ValueError, match=where + " of series 'b'"):
+        panel + pd.concat({"a": other.fillna(0.0).replace(np.inf, 0.0), "b": other})  # noqa: B018
+
+
+def test_forecasts_are_not_divided_by_zero() -> None:
+    _, single = walk()
+    with pytest.raises(
+        ValueError, match=r"^the divisor is zero at 2024-09-01 00:00:00; a forecast"
+    ):
+        single / pd.Series([1.0, 2.0, 0.0], index=single.index)  # noqa: B018
+    with pytest.raises(ValueError, match="^the divisor is zero at 2024-07-01"):
+        single / 0  # noqa: B018
+    late = pd.Series(1.0, index=single.index + pd.DateOffset(months=1))
+    with pytest.raises(
+        ValueError, match=r"^the operand has no value at 2024-07-01 00:00:00; .* 00:00:00$"
+    ):
+        single - late  # noqa: B018
+
+
+def test_labels_of_levels_keep_their_digits() -> None:
+    _, single = walk()
+    columns = single.to_frame(level=[80, np.float64(99.999999), 97.5]).columns.tolist()
+    assert columns == [
+        "mean", "lo-99.999999", "lo-97.5", "lo-80", "hi-80", "hi-97.5", "hi-99.999999",
+    ]  # fmt: skip
 
 
 def test_joint_linear_and_affine(joint: JointNormal) -> None:

@@ -371,6 +371,26 @@ def test_one_failing_series_does_not_stop_the_rest():
     assert "failure" in repr(result)
 
 
+def test_a_model_that_fails_does_not_lead_by_its_easy_series():
+    rng = np.random.default_rng(5)
+    data = {"easy": monthly(np.arange(40.0)), "bad": monthly(40 * rng.normal(size=40))}
+    models = {"last": Last(), "fussy": Fussy(shift=1.0)}
+    result = compare(models, {"p": data}, 3, metrics=["mae", "coverage-80", "owa"])
+    board = result.leaderboard.loc["p"]
+    assert board.loc["fussy", "mae"] < board.loc["last", "mae"]
+    assert board.index.tolist() == ["last", "fussy"]
+    assert result.overall["best"].to_dict() == {"last": 1, "fussy": 0}
+    # over the series that both have: errors 0, 1, 2 against 1, 2, 3
+    assert result.overall.loc["fussy", "relative_mae"] == pytest.approx(0.5)
+    for metric in ("mae", "owa"):
+        ax = result.plot("leaderboard", metric=metric).axes[0]
+        assert [label.get_text() for label in ax.get_yticklabels()] == ["last", "fussy"]
+    assert ["fewer cases" in text.get_text() for text in ax.texts] == [False, True]
+    gain = compare(models, {"p": data}, 3, metrics=["log_score"]).overall
+    alone = compare(models, {"p": {"easy": data["easy"]}}, 3, metrics=["log_score"]).overall
+    assert gain.loc["fussy", "gain_log_score"] == alone.loc["fussy", "gain_log_score"] > 0
+
+
 def test_a_pooled_model_that_fails_fails_on_all():
     data = panel(3) | {"bad": panel(1)["s0"]}
     result = compare({"a": Fussy(pooled=True), "b": Last()}, {"p": data}, 2)
@@ -587,6 +607,8 @@ def test_ranks_put_failures_last_and_leave_empty_cases_out():
     )
     with pytest.raises(ValueError, match="two models and two cases"):
         friedman_nemenyi(table[["a"]])
+    with pytest.raises(ValueError, match="got 2 models and 1 case "):
+        friedman_nemenyi(table[:1])
     result = compare(MODELS | {"fussy": Fussy()}, {"p": panel(4) | {"bad": panel(1)["s0"]}}, 2, 2)
     ranks = result.ranks()
     assert ranks.cases == 5 and "Friedman" in repr(ranks)
@@ -629,6 +651,26 @@ def test_the_page_stands_on_its_own(shown, tmp_path):
         assert part in page
     for target in re.findall(r"url\(#([^)]+)\)", page):
         assert target in names
+    assert "under the leading three models:" in page
+    rows = re.findall(r"<tr>\s*<td>fussy.*?</tr>", page, flags=re.DOTALL)
+    assert len(rows) >= 2 and 'class="number best"' not in rows[0]  # it failed on a series of p
+
+
+def test_examples_show_about_three_horizons_of_history(shown):
+    assert [len(example.history) for example in shown._result("p").examples] == [12] * 3
+    long = compare({"m": Last()}, monthly(np.arange(90.0)), 10)
+    assert len(long._result(None).examples[0].history) == 30
+
+
+def test_the_table_of_data_leaves_out_what_says_nothing(shown):
+    from seqkit.evaluation.report import _datasets
+
+    table = _datasets(shown)
+    assert table["length"].tolist() == ["40 to 49", "40"]
+    assert not {"channels", "missing", "unscored"} & set(table)
+    holes = monthly(np.arange(30.0))
+    holes.iloc[3] = np.nan
+    assert _datasets(compare({"m": Last()}, holes, 2))["missing"].tolist() == [1]
 
 
 def test_the_tables_as_json(shown, tmp_path):

@@ -519,6 +519,17 @@ def test_box_cox_power_is_the_most_likely_one() -> None:
     np.testing.assert_allclose(fitted.powers[0, 0], stats.boxcox(skewed)[1], atol=1e-4)
 
 
+def test_box_cox_learns_no_negative_power() -> None:
+    """exp(x^2) asks for a power below 0, with which the mean of a normal forecast would be infinite."""
+    from scipy import stats
+
+    heavy = np.exp(np.abs(np.random.default_rng(0).normal(size=400)) ** 2)
+    assert stats.boxcox(heavy)[1] < -0.2
+    assert 0 <= BoxCox().fit(Sequences(heavy)).powers[0, 0] < 1e-4
+    assert np.isfinite(AR(1, scale=BoxCox()).fit(heavy).predict(5).mean).all()
+    assert BoxCox(-0.5).fit(Sequences(heavy)).powers[0, 0] == -0.5
+
+
 @pytest.mark.parametrize(("lag", "times"), [(1, 1), (1, 2), (3, 1), (2, 2), (1, 3)])
 def test_difference_is_summed_back_jointly(lag: int, times: int) -> None:
     """Mean and covariance of the path, by writing y_{T+h} out step by step."""

@@ -11,7 +11,7 @@ from pandas.tseries.frequencies import to_offset
 from seqkit.persistence import Record
 
 Step = pd.offsets.BaseOffset | int | None
-_DAY = pd.Timedelta(days=1)
+_DAY, _SECOND = pd.Timedelta(days=1), pd.Timedelta(seconds=1)
 _MONTHS_PER_STEP = {"Y": 12, "YS": 12, "YE": 12, "Q": 3, "QS": 3, "QE": 3, "M": 1, "MS": 1, "ME": 1}
 _MONTHS_PER_STEP |= {f"B{k}": v for k, v in _MONTHS_PER_STEP.items()}
 _MONTHS_PER_STEP |= {"WOM": 1, "LWOM": 1}
@@ -99,15 +99,16 @@ class Calendar(Record):
         """The natural season in steps: months 12, quarters 4, weeks 52, days 7, business days 5, hours 24, ..."""
         if not isinstance(self.step, pd.offsets.BaseOffset):
             return 1
-        length = _wall_length(self.step)
-        if type(self.step) is pd.DateOffset and length is None:
-            return max(1, 12 // months) if (months := self.step.kwds.get("months")) else 1
-        size, name = self.step.n, self.step.rule_code.split("-")[0]
-        if name in _MONTHS_PER_STEP:
-            return max(1, 12 // (size * _MONTHS_PER_STEP[name]))
-        if name in ("W", "D", "B", "C"):
-            return {"W": 52, "D": 7, "B": 5, "C": 5}[name] if size == 1 else 1
-        length = length or self.step_length()
+        if type(self.step) is pd.DateOffset:  # which has no name
+            if months := self.step.kwds.get("months"):
+                return max(1, 12 // months)
+        else:
+            size, name = self.step.n, self.step.rule_code.split("-")[0]
+            if name in _MONTHS_PER_STEP:
+                return max(1, 12 // (size * _MONTHS_PER_STEP[name]))
+            if name in ("W", "D", "B", "C"):
+                return {"W": 52, "D": 7, "B": 5, "C": 5}[name] if size == 1 else 1
+        length = self.step_length()
         if length is None or length >= _DAY:
             return 7 if length == _DAY else 1
         for cycle in (_DAY, pd.Timedelta(hours=1), pd.Timedelta(minutes=1)):
@@ -116,20 +117,14 @@ class Calendar(Record):
         return 1
 
     def step_length(self) -> pd.Timedelta | None:
-        """The step as a fixed length of time, or None where months or business days make it vary."""
-        if isinstance(self.step, (pd.offsets.Tick, pd.offsets.Day)):
-            return (
-                pd.Timedelta(days=self.step.n)
-                if isinstance(self.step, pd.offsets.Day)
-                else pd.Timedelta(self.step)
-            )
-        return None
-
-
-def _wall_length(step: Any) -> pd.Timedelta | None:
-    """The length of a step that counts hours on the wall clock, whatever time has really elapsed."""
-    seconds = step.kwds.get("seconds") if type(step) is pd.DateOffset else None
-    return None if seconds is None else pd.Timedelta(seconds=seconds * step.n)
+        """The step as a length of time on its own clock, or None where months or business days make it vary."""
+        step = self.step
+        if isinstance(step, pd.offsets.Day):
+            return pd.Timedelta(days=step.n)
+        if isinstance(step, pd.offsets.Tick):
+            return pd.Timedelta(step)
+        wall = type(step) is pd.DateOffset and "seconds" in step.kwds
+        return pd.Timedelta(seconds=step.kwds["seconds"] * step.n) if wall else None  # type: ignore[union-attr]
 
 
 def comparable(a: pd.Index, b: pd.Index) -> bool:
@@ -269,28 +264,21 @@ def _refuse_sparse(steps: int, index: pd.Index, step: Step, what: str) -> None:
 def _refuse(
     index: pd.Index, off: np.ndarray, step: Step, what: str, *, given: bool = False
 ) -> None:
-    stray = ", ".join(str(s) for s in index[off][:3])
-    remedy = (
-        f"resample (e.g. y.resample({_name(step)!r}).mean()) or pass frequency= to seqkit.Sequences"
-    )
-    clock = isinstance(step, pd.offsets.Tick)
-    if clock and isinstance(index, pd.DatetimeIndex) and index.tz is not None:
-        remedy = f"{remedy}; stamps that are regular on the wall clock need no time zone, y.tz_localize(None)"
+    stray = f"{int(off.sum())} of {len(index)} time stamps"
+    first = ", ".join(str(s) for s in index[off][:3])
+    remedy = f"resample it, e.g. y.resample({_name(step)!r}).mean()"
     if isinstance(step, int):
         remedy = f"leave them out, or number every step (e.g. y.reindex(range({index[0]}, {index[-1]} + 1)))"
+    elif not given:
+        remedy += ", or pass frequency= to seqkit.Sequences"
+    if isinstance(step, pd.offsets.Tick) and isinstance(index, pd.DatetimeIndex) and index.tz:
+        remedy += "; stamps that keep to the wall clock need no time zone, y.tz_localize(None)"
     if given:
-        remedy = (
-            remedy
-            if isinstance(step, int)
-            else f"resample it, e.g. y.resample({_name(step)!r}).mean()"
-        )
         raise ValueError(
-            f"{what} does not follow the frequency {_name(step)}: {int(off.sum())} of {len(index)} time stamps are off "
-            f"it, first {stray}; {remedy}"
+            f"{what} does not follow the frequency {_name(step)}: {stray} are off it, first {first}; {remedy}"
         )
     raise ValueError(
-        f"{what} has no regular frequency: most steps are {_name(step)}, but {int(off.sum())} of {len(index)} time "
-        f"stamps break it, first {stray}; {remedy}"
+        f"{what} has no regular frequency: most steps are {_name(step)}, but {stray} break it, first {first}; {remedy}"
     )
 
 
@@ -326,9 +314,9 @@ def _infer_step(index: pd.DatetimeIndex, what: str) -> pd.offsets.BaseOffset | N
     if step == 1 and days.day_of_week.max() < 5 and np.any(gaps >= 3):
         return pd.offsets.BDay()
     if np.any(gaps % step):
-        if len(index) > 3 and np.isin(days.day, (1, 15)).all():
+        if len(index) > 2 and np.isin(days.day, (1, 15)).all():
             return pd.offsets.SemiMonthBegin()
-        if len(index) > 3 and ((days.day == 15) | days.is_month_end).all():
+        if len(index) > 2 and ((days.day == 15) | days.is_month_end).all():
             return pd.offsets.SemiMonthEnd()
         _refuse(index, np.concatenate([[False], gaps % step != 0]), pd.offsets.Day(step), what)
     return pd.offsets.Day(step)
@@ -338,14 +326,14 @@ def _infer_weekday_of_month(
     days: pd.DatetimeIndex, gaps: np.ndarray
 ) -> pd.offsets.BaseOffset | None:
     """The n-th or last weekday of every month, which weeks would fit with three holes in four."""
-    if set(gaps) != {28, 35}:
+    if gaps.min() < 28 or np.gcd.reduce(gaps) != 7:
         return None
     name = days[0].strftime("%a").upper()
     nth = np.unique((days.day - 1) // 7)
     if len(nth) == 1:
         return to_offset(f"WOM-{nth[0] + 1}{name}")
     last = (days.days_in_month - days.day < 7).all()
-    return pd.offsets.LastWeekOfMonth(weekday=days[0].dayofweek) if last else None
+    return to_offset(f"LWOM-{name}") if last else None
 
 
 def _same_hour(index: pd.DatetimeIndex, days: pd.DatetimeIndex, hours: np.ndarray) -> bool:
@@ -384,9 +372,13 @@ def _infer_wall_clock(index: pd.DatetimeIndex) -> pd.DateOffset | None:
     gaps = np.diff(index.tz_localize(None).as_unit("ns").asi8)
     size = pd.Timedelta(_modal_step(gaps), "ns")
     # A step of an hour or less would name the hour twice that a change of summer time skips or repeats.
-    if size <= pd.Timedelta(hours=1) or (index[-1] - index[0]) // size > 50 * len(index) + 1000:
+    if (
+        size <= pd.Timedelta(hours=1)
+        or size % _SECOND
+        or (index[-1] - index[0]) // size > 50 * len(index) + 1000
+    ):
         return None
-    step = pd.DateOffset(days=0, seconds=size.total_seconds())  # type: ignore[arg-type]
+    step = pd.DateOffset(days=0, seconds=size // _SECOND)
     grid = _dates(index[0], step, None, end=index[-1])
     return step if grid.is_unique and index.isin(grid).all() else None
 

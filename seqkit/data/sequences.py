@@ -1,6 +1,6 @@
 """The way in and the way out: every container of pandas, NumPy and plain Python becomes `Sequences`.
 
-This module, with `calendar`, is the only place that knows pandas' containers; inside, models see arrays.
+This module, with `calendar` and `intake`, is the only place that knows pandas' containers; inside, models see arrays.
 """
 
 from __future__ import annotations
@@ -14,8 +14,8 @@ import pandas as pd
 from seqkit.persistence import Record
 
 from .calendar import Calendar, comparable, regularise
+from .intake import Array, numbers, refuse_empty, refuse_infinite, symbols, textual, to_float
 
-Array = np.ndarray
 LONG_COLUMNS = ("unique_id", "ds", "y")
 _BLANK = object()  # asks for an instance without data, to be filled
 
@@ -327,10 +327,10 @@ def as_sequences(x: Any, *, name: str = "x", frequency: Any = None) -> Sequences
     if isinstance(x, np.ndarray):
         return _from_array(x, name)
     if isinstance(x, Mapping):
-        _refuse_empty(len(x), name)
+        refuse_empty(len(x), name)
         return _from_parts(list(x.values()), tuple(x), name, frequency)
     if isinstance(x, (list, tuple)):
-        _refuse_empty(len(x), name)
+        refuse_empty(len(x), name)
         if all(isinstance(v, str) for v in x):
             return _from_tokens([list(x)], single=True)
         if all(np.isscalar(v) or v is None or v is pd.NA for v in x):
@@ -346,11 +346,6 @@ def as_sequences(x: Any, *, name: str = "x", frequency: Any = None) -> Sequences
         f"{name} is a {type(x).__name__}; expected a pandas Series or DataFrame, a NumPy array, or a dict or "
         "list of them"
     )
-
-
-def _refuse_empty(length: int, what: str) -> None:
-    if length == 0:
-        raise ValueError(f"{what} is empty; give at least one observation")
 
 
 def _from_parts(
@@ -373,10 +368,10 @@ def _from_parts(
 def _from_pandas(
     x: pd.Series | pd.DataFrame, name: str, frequency: Any, hint: Any = None
 ) -> Sequences:
-    _refuse_empty(len(x), name)
+    refuse_empty(len(x), name)
     if isinstance(x, pd.Series):
         columns: tuple[Hashable, ...] = (x.name,)
-        values = _numbers(x, name).reshape(-1, 1) if not _textual(x) else _symbols(x, name)
+        values = numbers(x, name).reshape(-1, 1) if not textual(x) else symbols(x, name)
     else:
         if not x.shape[1]:
             raise ValueError(f"{name} has no columns; give at least one channel")
@@ -388,9 +383,9 @@ def _from_pandas(
         kinds = {str(t) for t in x.dtypes}
         if kinds == {"float64"}:
             values = x.to_numpy()
-            _refuse_infinite(values, x, name)
+            refuse_infinite(values, x, name)
         else:
-            values = np.column_stack([_numbers(x[c], f"{name}[{c!r}]") for c in x.columns])
+            values = np.column_stack([numbers(x[c], f"{name}[{c!r}]") for c in x.columns])
     calendar, rows = regularise(x.index, what=name, frequency=frequency, hint=hint)
     if rows is not None:
         filled = np.full((len(calendar), values.shape[1]), np.nan, dtype=values.dtype)
@@ -400,7 +395,7 @@ def _from_pandas(
 
 
 def _from_multiindex(x: pd.Series | pd.DataFrame, name: str, frequency: Any) -> Sequences:
-    _refuse_empty(len(x), name)
+    refuse_empty(len(x), name)
     if x.index.nlevels > 2:
         x = x.set_axis(
             pd.MultiIndex.from_arrays(
@@ -429,17 +424,17 @@ def _from_array(x: Array, name: str) -> Sequences:
             f"{name} has {x.ndim} dimensions; expected (T,), (T, channels) or (series, T, channels)"
         )
     if x.ndim == 3:
-        _refuse_empty(len(x), name)
+        refuse_empty(len(x), name)
         return _from_parts(list(x), tuple(range(len(x))), name, None)
-    _refuse_empty(x.size, name)
+    refuse_empty(x.size, name)
     if x.dtype.kind in "US" or (x.dtype == object and all(isinstance(v, str) for v in x.flat)):
         if x.ndim > 1:
             raise TypeError(
                 f"{name} is an array of text with {x.ndim} dimensions; tokens come as (T,), or as a list of lists"
             )
         return _from_tokens([x.astype(str).tolist()], single=True)
-    values = _to_float(x, name)
-    _refuse_infinite(values, None, name)
+    values = to_float(x, name)
+    refuse_infinite(values, None, name)
     values = values.reshape(len(values), -1)
     columns: tuple[Hashable, ...] = (
         (None,) if values.shape[1] == 1 else tuple(range(values.shape[1]))
@@ -450,83 +445,10 @@ def _from_array(x: Array, name: str) -> Sequences:
 
 def _from_tokens(sentences: list[list[str]], *, single: bool, name: str = "x") -> Sequences:
     for i, sentence in enumerate(sentences):
-        _refuse_empty(len(sentence), f"{name}[{i}]")
+        refuse_empty(len(sentence), f"{name}[{i}]")
     lengths = [len(s) for s in sentences]
     values = np.array([token for s in sentences for token in s], dtype=object).reshape(-1, 1)
     calendars = tuple(Calendar(pd.RangeIndex(n), 1) for n in lengths)
     keys = (None,) if single else tuple(range(len(sentences)))
     offsets = np.concatenate([[0], np.cumsum(lengths)])
     return _make(values, offsets, calendars, keys, (None,), single, (None,) * len(sentences))
-
-
-def _textual(x: pd.Series) -> bool:
-    return isinstance(x.dtype, (pd.StringDtype, pd.CategoricalDtype)) or (
-        x.dtype == object and isinstance(x.iloc[0], str)
-    )
-
-
-def _symbols(x: pd.Series, name: str) -> Array:
-    if x.isna().any():
-        raise ValueError(
-            f"{name} has a missing token at row {int(np.argmax(x.isna()))}; tokens must be present"
-        )
-    return x.astype(object).to_numpy().reshape(-1, 1)
-
-
-def _numbers(x: pd.Series, name: str) -> Array:
-    """A column as float64; the array of a float64 Series itself, without a copy."""
-    if x.dtype == np.float64:
-        values = x.to_numpy()
-    elif _textual(x) or pd.api.types.is_datetime64_any_dtype(x.dtype):
-        raise TypeError(
-            f"{name} holds {x.dtype} (first value {x.iloc[0]!r}); expected numbers. A column of times belongs in the "
-            "index (df.set_index(...)), text that holds numbers goes through pd.to_numeric"
-        )
-    else:
-        values = _to_float(x, name)
-    _refuse_infinite(values, x, name)
-    return values
-
-
-def _to_float(x: Any, name: str) -> Array:
-    if isinstance(x, np.ma.MaskedArray):
-        return np.ma.filled(x.astype(np.float64), np.nan)
-    if x.dtype.kind in "cmMV":
-        first = x.iloc[0] if isinstance(x, pd.Series) else x.flat[0]
-        raise TypeError(f"{name} holds {x.dtype} (first value {first!r}); expected real numbers")
-    if x.dtype == object:
-        return _objects_to_float(np.asarray(x), name)
-    try:
-        if isinstance(x, pd.Series):
-            return x.to_numpy(dtype=np.float64, na_value=np.nan)
-        return np.asarray(x, dtype=np.float64)
-    except (TypeError, ValueError):
-        raise TypeError(f"{name} has dtype {x.dtype}; expected real numbers") from None
-
-
-def _objects_to_float(x: Array, name: str) -> Array:
-    """Python objects as float64: numbers of any kind, and None, NaN or pd.NA where missing; never text."""
-    values = np.empty(x.size)
-    for place, value in enumerate(x.ravel()):
-        try:
-            if isinstance(value, (str, bytes, complex, np.complexfloating)):
-                raise TypeError
-            values[place] = np.nan if value is None or value is pd.NA else float(value)
-        except (TypeError, ValueError):
-            raise TypeError(
-                f"{name} holds {value!r} ({type(value).__name__}) at row {place // (x.size // len(x))}; expected real "
-                "numbers, with NaN or None where missing (pd.to_numeric turns text into numbers)"
-            ) from None
-    return values.reshape(x.shape)
-
-
-def _refuse_infinite(values: Array, source: Any, name: str) -> None:
-    # The sum is finite unless a value is not, or the data overflow: one pass instead of two in the usual case.
-    with np.errstate(over="ignore", invalid="ignore"):
-        if np.isfinite(values.sum()) or not np.isinf(values).any():
-            return
-    row = int(np.argwhere(np.isinf(values))[0][0])
-    where = f"row {row}" if source is None else f"{source.index[row]} (row {row})"
-    raise ValueError(
-        f"{name} is infinite at {where}; replace infinities with NaN if they mean missing"
-    )

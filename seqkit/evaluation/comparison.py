@@ -194,7 +194,7 @@ class Comparison:
     def _known(self, r: Result, metric: Metric) -> NDArray[np.bool_]:
         """(models, series, windows): whether there is a value."""
         columns = [self._column(parse(name)) for name in metric.parts or (metric.name,)]
-        return ~np.isnan(r.cells[..., columns]).any(axis=-1)
+        return np.asarray(~np.isnan(r.cells[..., columns]).any(axis=-1))
 
     def _paired(self, r: Result, metric: Metric) -> Array:
         """(2, models): each model and the first one, over the cases that both have."""

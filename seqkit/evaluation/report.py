@@ -42,7 +42,7 @@ def render(comparison: Any, *, title: str) -> str:
     return template.render(
         title=title,
         lead=_lead(comparison),
-        datasets=_table(comparison.datasets.reset_index(), {}),
+        datasets=_table(_datasets(comparison), {}),
         sections=[_section(comparison, r.name) for r in comparison.results],
         overall=_overall(comparison),
         ranks=_ranks(comparison),
@@ -69,6 +69,17 @@ def _lead(comparison: Any) -> str:
         if not np.isnan(value):
             leaders.append(f"{table.index[0]} leads on {r.name} with {_text(value)}")
     return text + (f" {'; '.join(leaders[:4])}." if leaders else "")
+
+
+def _datasets(comparison: Any) -> pd.DataFrame:
+    """The data sets, without the columns that say nothing, so that the table fits into a page."""
+    table = comparison.datasets.reset_index()
+    ends = zip(table.pop("shortest"), table.pop("longest"), strict=True)
+    table.insert(2, "length", [str(a) if a == b else f"{a} to {b}" for a, b in ends])
+    usual = {"channels": 1, "missing": 0, "unscored": 0}
+    return table.drop(
+        columns=[name for name, value in usual.items() if (table[name] == value).all()]
+    )
 
 
 def _section(comparison: Any, name: str) -> dict[str, Any]:
@@ -98,6 +109,7 @@ def _section(comparison: Any, name: str) -> dict[str, Any]:
         "board": board,
         "figures": figures,
         "examples": examples,
+        "full": len(comparison.models) >= pictures.SHOWN,  # fewer would be enlarged
         "under": "the leading three models" if many else "each model",
     }
 

@@ -14,7 +14,6 @@ import pandas as pd
 
 from seqkit.plotting.style import INK, colour, dash, new_axes, new_figure, number, tidy
 
-
 SHOWN = 3  # models among the examples, unless they are named
 
 
