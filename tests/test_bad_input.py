@@ -434,10 +434,13 @@ def test_there_are_many_rows() -> None:
         ),
         pytest.param(lambda: seqkit.ETS(paths=-1).fit(Y), ["paths must be an integer", "-1"]),
         pytest.param(lambda: seqkit.ETS(seed=-1).fit(Y), ["seed must be an integer", "-1"]),
-        pytest.param(lambda: seqkit.AutoARIMA(max_d="x").fit(Y), ["max_d must be an integer", "'x'"]),
+        pytest.param(
+            lambda: seqkit.AutoARIMA(max_d="x").fit(Y), ["max_d must be an integer", "'x'"]
+        ),
         pytest.param(lambda: AR(1, ridge=True).fit(Y), ["ridge must be a finite number", "True"]),
         pytest.param(
-            lambda: AR(1, intervals="bootstrap", seed="x").fit(Y), ["seed must be an integer", "'x'"]
+            lambda: AR(1, intervals="bootstrap", seed="x").fit(Y),
+            ["seed must be an integer", "'x'"],
         ),
     ],
 )

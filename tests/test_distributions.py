@@ -520,7 +520,7 @@ def test_paths_without_a_joint_density() -> None:
     ):
         with pytest.raises(TypeError, match=f"{family}.* has no density of a whole path"):
             d.joint_log_prob(np.ones((1, 3, 1)))
-    with pytest.raises(ValueError, match="covariance is singular.*use log_prob"):
+    with pytest.raises(ValueError, match=r"covariance is singular.*use log_prob"):
         JointNormal(np.zeros((1, 2, 1)), np.ones((1, 2, 1))).joint_log_prob(np.ones((1, 2, 1)))
 
 
@@ -553,15 +553,16 @@ def test_forecasts_give_the_density_of_whole_paths() -> None:
 def test_forecast_arithmetic_needs_finite_operands(bad: float) -> None:
     panel, single = walk()
     other = pd.Series([1.0, bad, 2.0], index=single.index)
-    where = rf"^the operand is {bad:g} at 2024-08-01 00:00:00"
+    where = r"is (nan|inf|infinite) at 2024-08-01 00:00:00"
     for operate in (lambda f, o: f + o, lambda f, o: o - f, lambda f, o: f * o, lambda f, o: f / o):
         for operand in (other, other.to_numpy(), bad):
             with pytest.raises(
-                ValueError, match=where if operand is not bad else "^the operand is"
+                ValueError, match="^the operand " + (where if operand is not bad else "is")
             ):
                 operate(single, operand)
-    with pytest.raises(ValueError, match=where + " of series 'b'"):
-        panel + pd.concat({"a": other.fillna(0.0).replace(np.inf, 0.0), "b": other})  # noqa: B018
+    whole = pd.Series(1.0, index=single.index)
+    with pytest.raises(ValueError, match=rf"^the operand( {where} of series 'b'|\['b'\] {where})"):
+        panel + pd.concat({"a": whole, "b": other})
 
 
 def test_forecasts_are_not_divided_by_zero() -> None:
@@ -569,14 +570,14 @@ def test_forecasts_are_not_divided_by_zero() -> None:
     with pytest.raises(
         ValueError, match=r"^the divisor is zero at 2024-09-01 00:00:00; a forecast"
     ):
-        single / pd.Series([1.0, 2.0, 0.0], index=single.index)  # noqa: B018
-    with pytest.raises(ValueError, match="^the divisor is zero at 2024-07-01"):
-        single / 0  # noqa: B018
+        single / pd.Series([1.0, 2.0, 0.0], index=single.index)
+    with pytest.raises(ValueError, match=r"^the divisor is zero at 2024-07-01"):
+        single / 0
     late = pd.Series(1.0, index=single.index + pd.DateOffset(months=1))
     with pytest.raises(
         ValueError, match=r"^the operand has no value at 2024-07-01 00:00:00; .* 00:00:00$"
     ):
-        single - late  # noqa: B018
+        single - late
 
 
 def test_labels_of_levels_keep_their_digits() -> None:
