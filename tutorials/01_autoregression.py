@@ -108,7 +108,7 @@ print(
 
 ax = forecast.plot(sunspots.iloc[:-24])
 ax.plot(test, color="black", lw=1, ls=":", label="what came")
-ax.legend(loc="upper left", frameon=False, fontsize="small", ncols=5)
+ax.legend(loc="lower right", bbox_to_anchor=(1, 1), frameon=False, fontsize="small", ncols=5)
 save(ax.figure, "01_forecast.png")
 
 # Counts cannot be negative, and the normal intervals do not know it. Modelling the square root does: the

@@ -56,7 +56,9 @@ def forecast(
             if n is not None
         ]
         one.set_title(" · ".join(name), loc="left", fontsize="medium")
-    axes[0].legend(loc="upper left", frameon=False, fontsize="small", ncols=4)
+    axes[0].legend(
+        loc="lower right", bbox_to_anchor=(1.0, 1.0), frameon=False, fontsize="small", ncols=4
+    )
     return axes[0] if len(pictures) == 1 else axes
 
 
