@@ -8,7 +8,7 @@ STAMP := $(VENV)/.seqkit-
 PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt
 JOBS ?= 2
 
-.PHONY: compare test lint lock tutorials clean help
+.PHONY: compare test lint docs lock clean help
 
 help:  ## what there is
 	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*## /\t/'
@@ -38,6 +38,10 @@ test: $(STAMP)dev  ## the whole test suite, tutorials included
 
 lint: $(STAMP)dev  ## style and types
 	@$(BIN)/ruff check . && $(BIN)/ruff format --check . && $(BIN)/mypy
+
+docs: $(STAMP)run  ## the reference of every public name, in out/docs
+	@$(PIP) --editable '.[docs]'
+	@$(BIN)/pdoc --output-directory out/docs seqkit
 
 lock:  ## renew constraints.txt from the ranges in pyproject.toml (needs uv)
 	uv pip compile pyproject.toml --all-extras --universal --python-version 3.11 --no-header --no-annotate \

@@ -14,7 +14,7 @@ from seqkit.kernels import autoregression as kernel
 from . import exact_ar
 from .diagnostics import ljung_box, summary_text
 from .linear import Autoregression
-from .linear_fit import LinearFit, information, mean_of, term_names
+from .linear_fit import LinearFit, information, maximum, mean_of, term_names
 
 METHODS = ("ols", "yule-walker", "burg", "mle")
 
@@ -118,7 +118,7 @@ class AR(Autoregression):
         rows = int(np.count_nonzero(~np.isnan(deviation)))
         criteria = None
         if choose:
-            likelihood = -0.5 * rows * (1 + np.log(2 * np.pi * np.maximum(variances, 1e-300)))
+            likelihood = maximum(rows, 1, np.log(np.maximum(variances, 1e-300)))
             values = information(
                 str(self.order), likelihood, columns.shape[1] + np.arange(len(variances)), rows
             )

@@ -13,7 +13,13 @@ import numpy as np
 from seqkit.data.calendar import Calendar
 from seqkit.data.sequences import Array
 from seqkit.distributions import JointNormal, Normal
-from seqkit.kernels.seasonality import is_multiplicative, is_seasonal, season_of, seasonal_indices
+from seqkit.kernels.seasonality import (
+    is_multiplicative,
+    is_seasonal,
+    remove_season,
+    season_of,
+    seasonal_indices,
+)
 
 from .local import LocalForecaster, State, period_of
 
@@ -260,15 +266,12 @@ class Naive2(LocalForecaster):
         indices = np.ones(1) if multiplicative else np.zeros(1)
         if is_seasonal(y, m):
             indices = seasonal_indices(y, m)
-        state = Naive2State(Walk(0.0, 0, 1.0), indices, multiplicative, 0)
-        state.walk = Walk.learn(self._adjust(state, y))
-        state.phase = len(y) % len(indices)
-        return state
+        walk = Walk.learn(remove_season(y[:, 0], indices, multiplicative))
+        return Naive2State(walk, indices, multiplicative, len(y) % len(indices))
 
     @staticmethod
-    def _adjust(state: Naive2State, y: Array) -> Array:
-        season = season_of(state.indices, len(y), start=state.phase)
-        return y[:, 0] / season if state.multiplicative else y[:, 0] - season
+    def _adjust(state: Naive2State, y: Array, start: int) -> Array:
+        return remove_season(y[:, 0], state.indices, state.multiplicative, start=start)
 
     @staticmethod
     def _restore(state: Naive2State, adjusted: Normal, start: int) -> Normal:
@@ -278,7 +281,7 @@ class Naive2(LocalForecaster):
         )
 
     def _advance(self, state: Naive2State, y_new: Array) -> Naive2State:
-        walk = state.walk.advance(self._adjust(state, y_new))
+        walk = state.walk.advance(self._adjust(state, y_new, state.phase))
         phase = (state.phase + len(y_new)) % len(state.indices)
         return Naive2State(walk, state.indices, state.multiplicative, phase)
 
@@ -286,6 +289,4 @@ class Naive2(LocalForecaster):
         return self._restore(state, state.walk.ahead(horizon), state.phase)
 
     def _replay(self, state: Naive2State, y: Array, start: int) -> Normal:
-        phase = start % len(state.indices)
-        begun = Naive2State(state.walk, state.indices, state.multiplicative, phase)
-        return self._restore(begun, state.walk.replay(self._adjust(begun, y)), phase)
+        return self._restore(state, state.walk.replay(self._adjust(state, y, start)), start)

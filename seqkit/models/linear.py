@@ -29,6 +29,7 @@ from .linear_fit import (
     error_factor,
     finish,
     information,
+    maximum,
     mean_of,
     root,
     split,
@@ -211,7 +212,7 @@ class Autoregression(LinearResults):
         fit.coef, fit.sigma = coef, rss / self._freedom(rows, coef.shape[1])
         fit.errors = np.sqrt(np.diagonal(fit.sigma)[:, None] * inverse)
         log_det = math.log(rss[0, 0] / rows) if k == 1 else np.linalg.slogdet(rss / rows)[1]
-        fit.log_likelihood = float(-0.5 * rows * (k * (1 + math.log(2 * math.pi)) + log_det))
+        fit.log_likelihood = float(maximum(rows, k, log_det))
         fit.criteria = criteria if choose else None
         return fit
 
@@ -268,7 +269,7 @@ class Autoregression(LinearResults):
         cov = kernel.nested_rss(factor, q, k) / factor.rows
         size = cov[:, 0, 0] if k == 1 else np.linalg.det(cov)
         log_det = np.log(np.maximum(size, np.finfo(float).tiny))
-        likelihood = -0.5 * factor.rows * (k * (1 + np.log(2 * np.pi)) + log_det)
+        likelihood = maximum(factor.rows, k, log_det)
         parameters = k * (q + k * np.arange(len(cov)))
         return information(str(self.order), likelihood, parameters, factor.rows)
 

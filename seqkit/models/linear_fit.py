@@ -62,6 +62,11 @@ def information(name: str, log_likelihood: Any, parameters: Any, rows: int) -> A
     return -2 * log_likelihood + weight * parameters
 
 
+def maximum(rows: int, channels: int, log_det: Any) -> Any:
+    """The normal log-likelihood at its maximum, where log_det is that of the mean squared residuals."""
+    return -0.5 * rows * (channels * (1 + np.log(2 * np.pi)) + log_det)
+
+
 class Memory(Record):
     """The end of one series: its last p rows (mean and, where some are missing, covariance) and the next t."""
 
@@ -104,7 +109,7 @@ def finish(
             tiny = max(1e-16 * float(np.max(shift**2, initial=0.0)), 1e-300)
             fit.sigma = fit.sigma + np.eye(k) * tiny
             log_det = np.linalg.slogdet(fit.sigma)[1]
-    fit.log_likelihood = float(-0.5 * factor.rows * (k * (1 + np.log(2 * np.pi)) + log_det))
+    fit.log_likelihood = float(maximum(factor.rows, k, log_det))
     return fit
 
 

@@ -19,7 +19,8 @@ from .linear_fit import term_names
 class VAR(Autoregression):
     """Vector autoregression y_t = B d_t + sum_{i in lags} Phi_i y_{t-i} + e_t, e_t ~ N(0, Sigma), k channels.
 
-    Parameters as for `AR`, without `method`: estimated by least squares. Likelihood and criteria are totals,
+    Parameters as for `AR`, without `method`: estimated by least squares; `max_order` None is 12 (T / 100)^(1/4)
+    (Schwert 1989). Likelihood and criteria are totals,
     -2 log L + c k, not divided by the number of rows. Sigma is divided by rows - regressors, as is usual for
     forecasts (Luetkepohl 2005, section 3.2). Windows with a missing value are left out of the fit; forecasts
     and scores marginalise missing elements exactly, using the channels that were observed.
