@@ -22,6 +22,13 @@ _PUBLIC = {
     "models.theta": ["Theta"],
     "models.ets": ["ETS"],
     "models.auto_arima": ["AutoARIMA"],
+    "models.arma": ["ARMA"],
+    "models.components": [
+        "Autoregressive", "Cycle", "LocalLevel", "LocalLinearTrend", "Regression", "Seasonal",
+    ],
+    "models.structural": ["Structural"],
+    "models.lds": ["LDS"],
+    "models.tracking": ["ConstantAcceleration", "ConstantVelocity"],
     "models.conformal": ["Conformal"],
     "evaluation": [
         "BlockedKFold", "Comparison", "HoldOut", "RollingOrigin", "backtest", "compare", "cross_validate",
@@ -59,11 +66,23 @@ if TYPE_CHECKING:
     from seqkit.evaluation.splits import BlockedKFold, HoldOut, RollingOrigin
     from seqkit.forecast import Forecast
     from seqkit.models.ar import AR
+    from seqkit.models.arma import ARMA
     from seqkit.models.auto_arima import AutoARIMA
     from seqkit.models.baselines import Drift, Mean, Naive, Naive2, SeasonalNaive
+    from seqkit.models.components import (
+        Autoregressive,
+        Cycle,
+        LocalLevel,
+        LocalLinearTrend,
+        Regression,
+        Seasonal,
+    )
     from seqkit.models.conformal import Conformal
     from seqkit.models.ets import ETS
+    from seqkit.models.lds import LDS
+    from seqkit.models.structural import Structural
     from seqkit.models.theta import Theta
+    from seqkit.models.tracking import ConstantAcceleration, ConstantVelocity
     from seqkit.models.var import VAR
     from seqkit.persistence import load
 

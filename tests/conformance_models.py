@@ -40,6 +40,14 @@ FORECASTERS = {
         lambda: seqkit.AR(2, scale=seqkit.Chain(seqkit.Log(), seqkit.Difference()))
     ),
     "AR-global": Case(lambda: seqkit.AR(3, panel="global", scale=seqkit.Standard())),
+    "ARMA": Case(lambda: seqkit.ARMA(1, 1)),
+    "LocalLevel": Case(lambda: seqkit.LocalLevel()),
+    "LocalLinearTrend": Case(lambda: seqkit.LocalLinearTrend()),
+    "Structural": Case(lambda: seqkit.LocalLinearTrend() + seqkit.Seasonal(12)),
+    "Structural-AR": Case(lambda: seqkit.LocalLevel() + seqkit.AR(1)),
+    "LDS": Case(lambda: seqkit.LDS(2, tol=1e-4), channels=2),
+    "LDS-mle": Case(lambda: seqkit.LDS(1, method="mle")),
+    "ConstantVelocity": Case(lambda: seqkit.ConstantVelocity(), channels=2),
     "VAR": Case(lambda: seqkit.VAR(2), channels=2),
     "Conformal": Case(lambda: seqkit.Conformal(seqkit.AR(3), windows=30)),
 }

@@ -20,7 +20,7 @@ ALLOWED = {  # room: the rooms of seqkit that it may import
     "data": FOUNDATION | {"distributions"},
     "forecast": FOUNDATION | {"data", "distributions", "plotting"},
     "base": FOUNDATION | {"data", "distributions", "forecast"},
-    "models": FOUNDATION | {"base", "data", "distributions", "kernels"},
+    "models": FOUNDATION | {"base", "data", "distributions", "kernels", "plotting"},
     "datasets": FOUNDATION,
     "plotting": FOUNDATION | {"data", "forecast"},
     "evaluation": FOUNDATION | {"base", "data", "distributions", "forecast", "kernels", "plotting"},

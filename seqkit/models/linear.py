@@ -10,7 +10,7 @@ import dataclasses
 import math
 from abc import abstractmethod
 from collections.abc import Sequence
-from typing import Any, Literal, Self
+from typing import TYPE_CHECKING, Any, Literal, Self
 
 import numpy as np
 
@@ -37,6 +37,9 @@ from .linear_fit import (
     trim,
 )  # fmt: skip
 from .linear_results import LinearResults
+
+if TYPE_CHECKING:
+    from .lds import LDS
 
 Order = int | Sequence[int] | Literal["aic", "bic", "hqic"]
 _ONE = np.ones(1)
@@ -74,6 +77,17 @@ class Autoregression(LinearResults):
         super().fit(data, y, covariates=covariates)
         self._original = None if isinstance(self.scale, Identity) else data  # for the Jacobian
         return self
+
+    def to_state_space(self) -> LDS:
+        """The fitted model as an `LDS` in companion form: exact likelihoods, states, parts of rows missing.
+
+        It starts from the stationary law, which needs trend "n" or "c", neither season, covariates nor scaling, and
+        roots outside the unit circle.
+        """
+        from ._companion import companion_model
+
+        self._fitted()
+        return companion_model(self)
 
     # -- fitting ---------------------------------------------------------------------------------
 

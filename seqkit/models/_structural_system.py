@@ -1,0 +1,262 @@
+"""Blocks put together: one linear system, its parameters, and the free variables that a search moves in."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from seqkit.data.sequences import Array
+
+from ._structural_blocks import Block, Parameter, lyapunov
+from .exact_ar import from_partial, to_partial
+
+if TYPE_CHECKING:
+    from seqkit.kernels.kalman import System
+
+_TYPICAL = {"variance": 1.0, "damping": 0.7, "period": 7.3, "coefficient": 0.1}
+
+
+class Assembly:
+    """The sum of `blocks` plus an irregular, as a function of one vector of parameter values.
+
+    Attributes
+    ----------
+    parameters : those of the blocks in order, `observation_var` last.
+    states : names of the n states.
+    places : where the states of each block are.
+    diffuse : (n, n), the diffuse part of the first state's covariance; `unknown` is its rank.
+    variances : (parameters,), which of them are variances.
+    """
+
+    def __init__(self, blocks: Sequence[Block], observation_var: float | None) -> None:
+        self.blocks = list(blocks)
+        self.parameters = [p for block in blocks for p in block.parameters]
+        self.parameters.append(Parameter("observation_var", given=observation_var))
+        self.states = [name for block in blocks for name in block.states]
+        self.places = _slices([len(block) for block in blocks])
+        self._shares = _slices([len(block.parameters) for block in blocks])
+        n, count = len(self.states), len(self.parameters)
+        self.diffuse, taken = np.zeros((n, n)), set[Any]()
+        self._drives = np.zeros((count, n))  # of the variance of a state's noise by a parameter
+        for block, place, share in self._pieces():
+            self.diffuse[place, place] = block.diffuse(taken)
+            taken |= set(block.frequencies)
+            for which, states in block.noises:
+                self._drives[share.start + which, place][states] = 1.0
+        self.variances = np.array([p.kind == "variance" for p in self.parameters])
+        self.unknown = round(float(np.trace(self.diffuse)))
+        typical = np.array([_TYPICAL[p.kind] for p in self.parameters])
+        self._rows, self._columns = map(np.ascontiguousarray, np.nonzero(self._transition(typical)))
+        self._turns = any(p.kind != "variance" for p in self.parameters)
+        self._row_starts = np.searchsorted(self._rows, np.arange(n + 1))
+        self._runs = _shifts(self._transition(typical))
+        shifted = [np.arange(first, first + length) for first, _, length in self._runs]
+        self._sums = np.setdiff1d(np.arange(n), np.concatenate([*shifted, []])).astype(np.int64)
+
+    def _pieces(self) -> list[tuple[Block, slice, slice]]:
+        return list(zip(self.blocks, self.places, self._shares, strict=True))
+
+    def observation(self, inputs: Array | None) -> Array:
+        """The observation matrix, (1, n), or (T, 1, n) where covariates enter, (T, inputs)."""
+        row = np.concatenate([block.observation for block in self.blocks])[None, :]
+        if inputs is None:
+            return row
+        rows = np.repeat(row[None], len(inputs), axis=0)
+        for block, place in zip(self.blocks, self.places, strict=True):
+            if block.label == "regression":
+                rows[:, 0, place] = inputs
+        return rows
+
+    def _transition(self, values: Array) -> Array:
+        transition = np.zeros((len(self.states),) * 2)
+        for block, place, share in self._pieces():
+            transition[place, place] = block.transition
+            block.turn(values[share], transition[place, place])
+        return transition
+
+    def _start(self, transition: Array, noise: Array) -> Array:
+        """The covariance of the first state but for its diffuse part."""
+        start = np.zeros_like(transition)
+        for block, place in zip(self.blocks, self.places, strict=True):
+            if block.stationary:
+                start[place, place] = lyapunov(transition[place, place], np.diag(noise[place]))
+        return start
+
+    def elsewhere(self, values: Array) -> list[Array]:
+        """Values where another hill of the likelihood may be, when its top has been found at `values`."""
+        found = []
+        for block, share in zip(self.blocks, self._shares, strict=True):
+            for part in block.elsewhere(values[share]):
+                other = values.copy()
+                other[share] = part
+                found.append(other)
+        return found
+
+    def system(self, values: Array, observation: Array) -> System:
+        """The linear system at these parameter values."""
+        from seqkit.kernels.kalman import System
+
+        transition, noise = self._transition(values), values @ self._drives
+        return System(
+            transition=transition, observation=observation, process_cov=np.diag(noise),
+            observation_cov=np.array([[values[-1]]]), initial_mean=np.zeros(len(noise)),
+            initial_cov=self._start(transition, noise), diffuse=self.diffuse,
+        )  # fmt: skip
+
+    def differentiate(
+        self, values: Array, free: Array, y: Array, observation: Array
+    ) -> tuple[float, Array, Array, int, Array, Array]:
+        """Log-likelihood of y (T,), its gradient and information by the parameters `free`.
+
+        Then the rank of what stays diffuse, and mean and covariance of the filtered state of the last row.
+        """
+        from seqkit.kernels._information_numba import differentiate
+
+        transition, noise = self._transition(values), values @ self._drives
+        count, n = len(free), len(noise)
+        turning, weights = np.zeros(count, dtype=bool), np.zeros((count, len(self._rows)))
+        extra = 0  # layers for the diffuse part and, where the transition turns, its derivatives
+        if self.unknown:
+            extra = 1 + (count if self._turns else 0)
+        start = np.zeros((n, count + 1 + extra, n))
+        start[:, 0] = self._start(transition, noise)
+        for block, place, share in self._pieces():
+            slopes = block.slopes(values[share]) if share.start < share.stop else {}
+            if not slopes and not block.stationary:
+                continue
+            for k, i in enumerate(free):
+                slope = slopes.get(i - share.start) if share.start <= i < share.stop else None
+                if slope is not None:
+                    whole = np.zeros((n, n))
+                    whole[place, place] = slope
+                    turning[k], weights[k] = True, whole[self._rows, self._columns]
+                if block.stationary and share.start <= i < share.stop:
+                    start[place, k + 1, place] = _start_slope(
+                        transition[place, place], slope, start[place, 0, place], self._drives[i, place]
+                    )
+        if extra:
+            start[:, count + 1] = self.diffuse
+        noises, errors = np.empty((count + 1, n)), np.zeros(count + 1)
+        noises[0], noises[1:] = noise, self._drives[free]
+        errors[0], errors[1:] = values[-1], free == len(values) - 1
+        return differentiate(
+            y, observation.reshape(-1, n), self._row_starts, self._columns,
+            transition[self._rows, self._columns], weights, turning, self._sums, self._runs, noises, errors,
+            start.reshape(n, -1), self.unknown,
+        )  # fmt: skip
+
+
+def _slices(sizes: list[int]) -> list[slice]:
+    ends = np.cumsum([0, *sizes]).tolist()
+    return [slice(a, b) for a, b in zip(ends[:-1], ends[1:], strict=True)]
+
+
+def _shifts(transition: Array) -> Array:
+    """First row, first column and length of the stretches in which a matrix only shifts, (R, 3)."""
+    n = len(transition)
+    column = np.where(
+        (np.count_nonzero(transition, axis=1) == 1) & (transition.sum(1) == 1.0),
+        np.argmax(transition, axis=1), -2,
+    )  # fmt: skip
+    goes_on = (np.diff(column) == 1) & (column[:-1] >= 0)
+    found = [(s.start, column[s.start], s.stop - s.start + 1) for s in _runs(goes_on)]
+    long = [run for run in found if run[2] >= 3]
+    return np.array(long, dtype=np.int64).reshape(-1, 3)
+
+
+def _start_slope(transition: Array, slope: Array | None, start: Array, noise: Array) -> Array:
+    """dP of P = A P A' + Q: it solves dP = A dP A' + dA P A' + A P dA' + dQ."""
+    forcing = np.diag(noise)
+    if slope is not None:
+        turned = slope @ start @ transition.T
+        forcing = forcing + turned + turned.T
+    return lyapunov(transition, forcing)
+
+
+class Space:
+    """Free variables x for the parameters to be learnt.
+
+    A variance is itself, not below zero. The others take any real x: a damping is the logistic function of x
+    between its bounds, a period has a frequency that is one between its bounds, and coefficients have partial
+    autocorrelations tanh(x), so that they are stationary (Monahan 1984).
+    """
+
+    def __init__(self, parameters: Sequence[Parameter]) -> None:
+        self.free = np.array([i for i, p in enumerate(parameters) if p.given is None], dtype=int)
+        chosen = [parameters[i] for i in self.free]
+        kinds = np.array([p.kind for p in chosen])
+        self.variance, period = kinds == "variance", kinds == "period"
+        self._bounded = period | (kinds == "damping")
+        self._period = period[self._bounded]
+        low = np.array([p.low for p in chosen])[self._bounded]
+        high = np.array([p.high for p in chosen])[self._bounded]
+        self._low, self._high = low.copy(), high.copy()
+        self._low[self._period], self._high[self._period] = (
+            1.0 / high[self._period],
+            1.0 / low[self._period],
+        )
+        self._groups = _runs(kinds == "coefficient")
+        self.farthest = np.where(
+            self.variance, np.inf, np.where(kinds == "coefficient", 5.0, 15.0)
+        )
+        self._given = np.array([p.given or 0.0 for p in parameters])
+
+    def __len__(self) -> int:
+        return len(self.free)
+
+    def values(self, x: Array) -> Array:
+        """All parameter values, the given ones among them."""
+        found = x.copy()
+        if self._bounded.any():
+            part = self._low + (self._high - self._low) / (1.0 + np.exp(-x[self._bounded]))
+            found[self._bounded] = np.where(self._period, 1.0 / part, part)
+        for group in self._groups:
+            found[group] = from_partial(np.tanh(x[group]))
+        values = self._given.copy()
+        values[self.free] = found
+        return values
+
+    def locate(self, values: Array) -> Array:
+        """The inverse of `values`."""
+        found = np.asarray(values, float)[self.free]
+        x = found.copy()
+        if self._bounded.any():
+            part = np.where(self._period, 1.0 / found[self._bounded], found[self._bounded])
+            share = np.clip((part - self._low) / (self._high - self._low), 1e-6, 1 - 1e-6)
+            x[self._bounded] = np.log(share / (1.0 - share))
+        for group in self._groups:
+            x[group] = np.arctanh(np.clip(to_partial(found[group]), -0.999, 0.999))
+        return x
+
+    def jacobian(self, x: Array) -> Array:
+        """d values[free] / dx, (free, free)."""
+        slopes = np.ones(len(x))
+        if self._bounded.any():
+            share = 1.0 / (1.0 + np.exp(-x[self._bounded]))
+            slope = (self._high - self._low) * share * (1.0 - share)
+            part = self._low + (self._high - self._low) * share
+            slopes[self._bounded] = np.where(self._period, -slope / part**2, slope)
+        table = np.diag(slopes)
+        for group in self._groups:
+            table[group, group] = _partial_jacobian(np.tanh(x[group]))
+        return table
+
+
+def _runs(chosen: Array) -> list[slice]:
+    """The slices of neighbouring true entries."""
+    edges = np.flatnonzero(np.diff(np.concatenate([[0], chosen.astype(int), [0]])))
+    return [slice(a, b) for a, b in zip(edges[::2], edges[1::2], strict=True)]
+
+
+def _partial_jacobian(kappa: Array) -> Array:
+    """d phi / d tanh^-1(kappa), (p, p), through the Durbin-Levinson recursion."""
+    phi, table = np.zeros(0), np.zeros((0, len(kappa)))
+    for i, k in enumerate(kappa):
+        turned = table - k * table[::-1]
+        turned[:, i] -= phi[::-1]
+        last = np.zeros((1, len(kappa)))
+        last[0, i] = 1.0
+        phi, table = np.append(phi - k * phi[::-1], k), np.vstack([turned, last])
+    return table * (1.0 - kappa**2)

@@ -1,0 +1,152 @@
+"""One model seen from several sides: families that contain each other must give the same numbers."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+import seqkit
+from seqkit.models.arma import ARMA
+from seqkit.models.lds import LDS
+from seqkit.models.tracking import ConstantVelocity
+
+
+def series(length=160, seed=0, holes=0.0):
+    rng = np.random.default_rng(seed)
+    y = rng.normal(size=length)
+    for t in range(2, length):
+        y[t] += 0.6 * y[t - 1] - 0.3 * y[t - 2]
+    y = 5 + 2 * y
+    y[rng.random(length) < holes] = np.nan
+    return y
+
+
+def pair(length=200, seed=0):
+    rng = np.random.default_rng(seed)
+    y = rng.normal(size=(length, 2))
+    for t in range(1, length):
+        y[t] += np.array([[0.5, 0.2], [-0.3, 0.4]]) @ y[t - 1]
+    return y + [10.0, -3.0]
+
+
+@pytest.mark.parametrize("holes", [0.0, 0.2], ids=["complete", "missing"])
+def test_an_autoregression_is_its_companion_form(holes):
+    y = series(holes=holes)
+    model = seqkit.AR(3, method="mle").fit(y)
+    states = model.to_state_space()
+    np.testing.assert_allclose(states.log_likelihood(y), model.log_likelihood_, rtol=0, atol=1e-8)
+    updated = states.update(y).predict(6)
+    np.testing.assert_allclose(updated.mean, model.predict(6).mean, rtol=1e-8)
+    np.testing.assert_allclose(updated.scale, model.predict(6).scale, rtol=1e-7)
+
+
+@pytest.mark.parametrize("holes", [0.0, 0.2], ids=["complete", "missing"])
+@pytest.mark.parametrize("p", [0, 1, 3])
+def test_arma_without_moving_average_is_ar(p, holes):
+    y = series(holes=holes)
+    one, two = ARMA(p, 0).fit(y), seqkit.AR(p, method="mle").fit(y)
+    np.testing.assert_allclose(one.log_likelihood_, two.log_likelihood_, rtol=0, atol=1e-5)
+    np.testing.assert_allclose(one.params_["sigma2"], two.sigma2_, rtol=1e-3)
+
+
+@pytest.mark.parametrize("holes", [0.0, 0.2], ids=["complete", "missing"])
+def test_arma_is_auto_arima_of_that_order(holes):
+    y = series(holes=holes)
+    one, two = ARMA(1, 1).fit(y), seqkit.AutoARIMA(order=(1, 0, 1), season=1).fit(y)
+    np.testing.assert_allclose(one.log_likelihood_, two.log_likelihood_, rtol=0, atol=1e-3)
+    assert one.log_likelihood_ >= two.log_likelihood_ - 1e-6
+    np.testing.assert_allclose(one.predict(5).mean, two.predict(5).mean, rtol=1e-2)
+
+
+def test_a_vector_autoregression_gains_its_exact_likelihood():
+    y = pair()
+    model = seqkit.VAR(2).fit(y)
+    states = model.to_state_space()
+    steps = states.filter(y)
+    conditional = steps.standardised_innovations  # after p rows the state is known: the errors are those of the VAR
+    errors = model.residuals_.to_numpy()[2:] / np.sqrt(np.diag(model.sigma_))
+    np.testing.assert_allclose(conditional.to_numpy()[2:, 0], errors[:, 0], rtol=1e-6, atol=1e-8)
+    holed = y.copy()
+    holed[np.random.default_rng(1).random(y.shape) < 0.2] = np.nan
+    assert np.isfinite(states.log_likelihood(holed))
+    np.testing.assert_allclose(
+        states.update(holed).predict(4).mean, model.update(holed).predict(4).mean, rtol=0.05
+    )
+
+
+@pytest.mark.parametrize(
+    ("model", "message"),
+    [
+        (lambda y: seqkit.AR(2, trend="ct").fit(y), "trend='n' or 'c'"),
+        (lambda y: seqkit.AR(2, season=4).fit(y), "no season"),
+        (lambda y: seqkit.AR(1).fit(np.exp(0.1 * np.arange(60.0))), "is not stationary"),
+        (lambda y: seqkit.AR(1, scale=seqkit.Standard()).fit(y), "without scale"),
+        (lambda y: seqkit.AR(1).fit({"a": y, "b": y}), "2 series were fitted each on its own"),
+    ],
+)
+def test_what_has_no_stationary_form_says_so(model, message):
+    with pytest.raises(ValueError, match=message):
+        model(series()).to_state_space()
+
+
+def test_an_autoregression_is_learnt_by_the_dynamical_system():
+    y = series(400)
+    ar = seqkit.AR(1, method="mle").fit(y)
+    lds = LDS(1, method="mle", observation=1.0, observation_cov=0.0, tol=1e-12).fit(y)
+    np.testing.assert_allclose(lds.log_likelihood_, ar.log_likelihood_, rtol=0, atol=1e-6)
+    np.testing.assert_allclose(lds.transition_[0, 0], ar.coef_["y.L1"], rtol=1e-4)
+
+
+def test_auto_regression_with_noise_is_an_arma():
+    """An AR(1) seen through noise is an ARMA(1, 1) (Granger & Morris 1976)."""
+    rng = np.random.default_rng(2)
+    hidden = np.zeros(600)
+    for t in range(1, 600):
+        hidden[t] = 0.8 * hidden[t - 1] + rng.normal()
+    y = 4 + hidden + rng.normal(size=600)
+    lds, arma = LDS(1, method="mle", tol=1e-12).fit(y), ARMA(1, 1).fit(y)
+    np.testing.assert_allclose(lds.log_likelihood_, arma.log_likelihood_, rtol=0, atol=1e-4)
+    np.testing.assert_allclose(lds.transition_[0, 0], arma.params_["ar1"], rtol=1e-2)
+    np.testing.assert_allclose(lds.predict(8).mean, arma.predict(8).mean, rtol=1e-3)
+
+
+def test_constant_velocity_is_a_dynamical_system_with_given_matrices():
+    rng = np.random.default_rng(0)
+    y = (0.3 * rng.normal(size=120).cumsum()).cumsum() + rng.normal(size=120)
+    track = ConstantVelocity().fit(y)
+    q, r = track.params_["process_var"], track.params_["observation_var"]
+    lds = LDS.from_params(
+        transition=[[1, 1], [0, 1]], observation=[[1, 0]],
+        process_cov=q * np.array([[1 / 3, 1 / 2], [1 / 2, 1]]), observation_cov=r, diffuse=1.0,
+    )  # fmt: skip
+    np.testing.assert_allclose(lds.log_likelihood(y), track.log_likelihood_, rtol=1e-12)
+    np.testing.assert_allclose(lds.decode(y), track.decode(y), rtol=1e-10, atol=1e-10)
+
+
+def test_local_level_is_a_dynamical_system():
+    structural = pytest.importorskip("seqkit.models.components")
+    nile = seqkit.datasets.load("nile")
+    level = structural.LocalLevel().fit(nile)
+    given = {
+        "transition": 1.0, "observation": 1.0, "observation_cov": level.params_["observation_var"],
+        "process_cov": level.params_["level_var"], "diffuse": 1.0,
+    }  # fmt: skip
+    lds = LDS.from_params(**given)
+    np.testing.assert_allclose(lds.log_likelihood(nile), level.log_likelihood_, rtol=0, atol=1e-8)
+    np.testing.assert_allclose(lds.decode(nile)["state0"], level.decode(nile)["level"], rtol=1e-8)
+    learnt = LDS(
+        1, method="mle", transition=1.0, observation=1.0, observation_intercept=0.0, initial="diffuse",
+        tol=1e-12,
+    ).fit(nile)  # fmt: skip
+    np.testing.assert_allclose(learnt.log_likelihood_, level.log_likelihood_, rtol=0, atol=1e-6)
+    np.testing.assert_allclose(learnt.predict(5).scale, level.predict(5).scale, rtol=1e-3)
+
+
+def test_structural_autoregression_is_arma():
+    structural = pytest.importorskip("seqkit.models.components")
+    if not hasattr(structural, "Autoregressive"):
+        pytest.skip("no Autoregressive component")
+    y = series(300) - series(300).mean()
+    one = structural.Autoregressive(2, observation_var=0.0).fit(y)
+    two = ARMA(2, 0, trend="n").fit(y)
+    np.testing.assert_allclose(one.log_likelihood_, two.log_likelihood_, rtol=0, atol=1e-4)
