@@ -44,9 +44,11 @@ docs: $(STAMP)run  ## the reference of every public name, in out/docs
 	@$(BIN)/pdoc --output-directory out/docs seqkit
 
 lock:  ## renew constraints.txt from the ranges in pyproject.toml (needs uv)
-	uv pip compile pyproject.toml --all-extras --universal --python-version 3.11 --no-header --no-annotate \
-	  --output-file constraints.txt
-	echo 'torch==2.13.0' >> constraints.txt  # the newest build that also comes for the CPU alone
+	# torch by hand, with what it needs: the resolver would take the build that brings CUDA along
+	mkdir -p build && echo "torch; python_version < '3'" > build/overrides.txt
+	printf 'filelock\nfsspec\nmpmath\nnetworkx\nsympy\n' | uv pip compile pyproject.toml - --all-extras --universal \
+	  --python-version 3.11 --no-header --no-annotate --overrides build/overrides.txt --output-file constraints.txt
+	sed -i '/^torch/d' constraints.txt && echo 'torch==2.13.0' >> constraints.txt
 
 clean:  ## forget the environment and everything made
 	rm -rf $(VENV) out build dist

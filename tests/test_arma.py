@@ -37,7 +37,9 @@ def test_likelihood_and_optimum_of_statsmodels(p, q, missing):
         np.array([named[f"ar.L{i + 1}"] for i in range(p)]),
         np.array([named[f"ma.L{i + 1}"] for i in range(q)]), named["const"], named["sigma2"],
     )  # fmt: skip
-    np.testing.assert_allclose(kalman.log_likelihood(form, y[:, None]), theirs.llf, rtol=0, atol=1e-8)
+    np.testing.assert_allclose(
+        kalman.log_likelihood(form, y[:, None]), theirs.llf, rtol=0, atol=1e-8
+    )
     assert ours.log_likelihood_ >= theirs.llf - 1e-8
     np.testing.assert_allclose(ours.log_likelihood(y), ours.log_likelihood_, rtol=0, atol=1e-8)
     np.testing.assert_allclose(ours.aic_, theirs.aic, rtol=0, atol=0.2)

@@ -26,7 +26,7 @@ def pair(length=200, seed=0):
     y = rng.normal(size=(length, 2))
     for t in range(1, length):
         y[t] += np.array([[0.5, 0.2], [-0.3, 0.4]]) @ y[t - 1]
-    return y + [10.0, -3.0]
+    return y + np.array([10.0, -3.0])
 
 
 @pytest.mark.parametrize("holes", [0.0, 0.2], ids=["complete", "missing"])
@@ -63,7 +63,7 @@ def test_a_vector_autoregression_gains_its_exact_likelihood():
     model = seqkit.VAR(2).fit(y)
     states = model.to_state_space()
     steps = states.filter(y)
-    conditional = steps.standardised_innovations  # after p rows the state is known: the errors are those of the VAR
+    conditional = steps.standardised_innovations  # after p rows these are the errors of the VAR
     errors = model.residuals_.to_numpy()[2:] / np.sqrt(np.diag(model.sigma_))
     np.testing.assert_allclose(conditional.to_numpy()[2:, 0], errors[:, 0], rtol=1e-6, atol=1e-8)
     holed = y.copy()

@@ -220,8 +220,9 @@ def test_law_of_each_observation_before_it_is_seen(case):
         assert np.isnan(mean[t, ~known]).all() and np.isnan(variance[t, ~known]).all()
 
 
-def test_what_is_kept_does_not_change_what_is_found():
-    values, y = Case(3, 2, 40, 0, 0.2, (7,), {"diffuse": 1}).make()
+@pytest.mark.parametrize("varying", [False, True])
+def test_what_is_kept_does_not_change_what_is_found(varying):
+    values, y = Case(3, 2, 40, 0, 0.2, (7,), {"diffuse": 1, "varying": varying}).make()
     system = System(**values)
     full = kalman.filter(system, y)
     for keep in ("mean", "end"):
@@ -283,6 +284,36 @@ def test_units_of_the_states_do_not_matter(case, power):
     one, two = (kalman.smooth(System(**v), y) for v in (values, scaled))
     same(two.mean / unit, one.mean, 1e-10)
     same(np.asarray(two.cov) / both, np.asarray(one.cov), 1e-10)
+
+
+@pytest.mark.parametrize("case", [ALL[19], *DIFFUSE[3:9]], ids=str)
+@pytest.mark.parametrize("power", [-30, 20])
+def test_units_of_the_observations_do_not_matter(case, power):
+    values, y = case.make()
+    unit, scaled = 2.0**power, dict(values)
+    scaled["observation"] = values["observation"] * unit
+    scaled["observation_intercept"] = values["observation_intercept"] * unit
+    scaled["observation_cov"] = values["observation_cov"] * unit**2
+    one, two = kalman.filter(System(**values), y), kalman.filter(System(**scaled), y * unit)
+    seen = (~np.isnan(y)).sum(axis=1)
+    same(two.log_density + seen * np.log(unit), one.log_density, 1e-11)
+    same(two.filtered_mean, one.filtered_mean, 1e-11)
+    same(two.filtered_cov, np.asarray(one.filtered_cov), 1e-11)
+
+
+@pytest.mark.parametrize("diagonal", [True, False])
+def test_diffuse_start_seen_twice_in_the_same_direction(diagonal):
+    """The second output repeats the first, so that its infinite variance is zero but for rounding."""
+    rng = np.random.default_rng(8)
+    values = random_system(rng, 3, 2, 9, diffuse=3, diagonal=diagonal)
+    values["observation"] = np.array([[0.3, 0.7, 0.1], [0.9, 2.1, 0.3]])
+    y = random_path(values, 9, rng)
+    y[3, 0] = np.nan
+    exact, found = joint(values, y), kalman.filter(System(**values), y)
+    same(found.log_density, exact.log_density)
+    same(found.filtered_mean, exact.states(0)[0])
+    same(found.filtered_cov, exact.states(0)[1])
+    same(kalman.smooth(System(**values), y).cov, exact.states()[1], 1e-9)
 
 
 def test_nothing_observed_leaves_the_prior():
@@ -459,7 +490,9 @@ def test_short_cut_changes_nothing(n, m, holes):
     values, y = Case(n, m, 1_000, 30).make()
     if holes:
         y = rugged(np.random.default_rng(1), y)
-    values["state_intercept"] = np.random.default_rng(2).normal(size=(1_000, n))
+    rng = np.random.default_rng(2)
+    values["state_intercept"] = rng.normal(size=(1_000, n))
+    values["observation_intercept"] = rng.normal(size=(1_000, m))
     system = System(**values)
     short, full = (kalman.filter(system, y, steady=steady) for steady in (1e-14, 0))
     for name in ("log_density", "predicted_mean", "filtered_mean"):
@@ -489,6 +522,26 @@ def test_short_cut_is_the_joint_gaussian_around_holes():
     same(smoothed.mean, exact.states()[0])
     same(smoothed.cov, exact.states()[1])
     same(smoothed.lag_one_cov, exact.lag_one_cov())
+
+
+def test_short_cut_and_a_hole_in_any_row():
+    """Also in the very row whose gain is the first to count as converged, and one output never seen."""
+    values, whole = Case(2, 2, 45, 31).make()
+    values["transition"] *= 0.3
+    system = System(**values)
+    for hole in range(45):
+        for columns in (slice(None), 0, 1):
+            y = whole.copy()
+            y[hole, columns] = np.nan
+            short, full = (kalman.filter(system, y, steady=steady) for steady in (1e-14, 0))
+            same(short.filtered_mean, full.filtered_mean, 1e-12)
+            same(short.filtered_cov, np.asarray(full.filtered_cov), 1e-12)
+            same(kalman.log_likelihood(system, y), full.log_likelihood, 1e-12)
+            one, two = (kalman.smooth(system, y, steady=steady) for steady in (1e-14, 0))
+            same(one.mean, two.mean, 1e-12)
+            same(one.cov, np.asarray(two.cov), 1e-12)
+    y[:, 1] = np.nan
+    same(kalman.filter(system, y).log_density, kalman.filter(system, y, steady=0).log_density)
 
 
 @pytest.mark.parametrize("n, m", [(1, 1), (2, 1), (4, 2), (16, 8)])

@@ -15,16 +15,17 @@ from seqkit.models import _lds_em as em
 from seqkit.models import _lds_em_loop as loop
 from seqkit.models import _lds_gradient as gradient
 from seqkit.models import _lds_parameters as parameters
-from seqkit.models._lds_coordinates import Coordinates, natural_sizes
+from seqkit.models._lds_coordinates import Coordinates
 from seqkit.models._lds_identification import count_parameters, scale_is_open
+from seqkit.models._lds_problem import Part, Problem
 from seqkit.models._linear_covariance import estimate_covariance
 from seqkit.models.lds import LDS
 
 
 def problem_of(ys, inputs, spec, n):
     m = ys[0].shape[1]
-    parts = [em.Part(y, x, n) for y, x in zip(ys, inputs, strict=True)]
-    return em.Problem(parts, spec, np.ones(m), np.full(m, 1e-12))
+    parts = [Part(y, x, n) for y, x in zip(ys, inputs, strict=True)]
+    return Problem(parts, spec, np.ones(m), np.full(m, 1e-12))
 
 
 def random_values(rng, n, m, inputs, **options):
@@ -89,9 +90,13 @@ def textbook_step(values, ys, inputs, full_noise):
         r = (square - seen @ product.T - product @ seen.T + seen @ regress @ seen.T) / rows
     else:
         seen = np.array([np.linalg.solve(g, b) for g, b, _, _ in per])
-        r = np.diag([(s - 2 * c @ b + c @ g @ c) / k for c, (g, b, s, k) in zip(seen, per, strict=True)])
+        r = np.diag(
+            [(s - 2 * c @ b + c @ g @ c) / k for c, (g, b, s, k) in zip(seen, per, strict=True)]
+        )
     first = np.mean(firsts, 0)
-    start = np.mean([s + np.outer(f - first, f - first) for s, f in zip(spreads, firsts, strict=True)], 0)
+    start = np.mean(
+        [s + np.outer(f - first, f - first) for s, f in zip(spreads, firsts, strict=True)], 0
+    )
     return total, moved, q, seen, r, first, start
 
 
@@ -174,14 +179,14 @@ def test_em_never_falls_and_leaves_given_elements_alone(name, accelerate):
         given = variant(rng, name, n, m, values, 30)
         spec = parameters.specify(given, None, initial, n, m, inputs)
         begin = values | {
-            "observation_cov": np.eye(m) if name != "covariance-elements" else values["observation_cov"]
+            "observation_cov": np.eye(m)
+            if name != "covariance-elements"
+            else values["observation_cov"]
         }
         if initial == "diffuse":
             begin |= {"initial_mean": np.zeros(n), "initial_cov": np.zeros((n, n))}
         problem = problem_of(ys, xs, spec, n)
-        fit = loop.run(
-            problem, spec.fixed_into(begin), max_iter=25, tol=0.0, accelerate=accelerate
-        )
+        fit = loop.run(problem, spec.fixed_into(begin), max_iter=25, tol=0.0, accelerate=accelerate)
         assert len(fit.history) == 26 and loop.least_increment(fit.history) >= -1e-9
         for matrix in parameters.NAMES:
             kept, given_here = ~spec.free[matrix], spec.values[matrix]
@@ -452,7 +457,11 @@ def test_inputs_in_both_equations():
 
 
 def test_a_panel_is_one_system():
-    parts = {"north": drawn(150, seed=1), "south": with_gaps(drawn(90, seed=2)), "east": drawn(40, seed=3)}
+    parts = {
+        "north": drawn(150, seed=1),
+        "south": with_gaps(drawn(90, seed=2)),
+        "east": drawn(40, seed=3),
+    }
     model = LDS(3).fit(parts)
     assert model.pooled
     total = sum(
@@ -471,19 +480,20 @@ def test_matrices_that_vary_in_time():
     x = rng.normal(size=(length + horizon, 1, 1))
     beta = np.cumsum(0.1 * rng.normal(size=length + horizon)) + 1
     y = x[:, 0, 0] * beta + 0.3 * rng.normal(size=length + horizon)
-    model = LDS(1, transition=1.0, observation=x, initial="diffuse", observation_intercept=0.0).fit(y[:length])  # fmt: skip
+    model = LDS(1, transition=1.0, observation=x, initial="diffuse", observation_intercept=0.0)
+    model.fit(y[:length])
     assert abs(model.decode().to_numpy()[:, 0] - beta[:length]).mean() < 0.15
     forecast = model.predict(horizon)
     np.testing.assert_allclose(
         forecast.mean, x[length:, 0, 0] * model.decode().to_numpy()[-1, 0], rtol=1e-8
     )
-    with pytest.raises(ValueError, match="has 125 rows, but rows 120 .. 125 are needed"):
+    with pytest.raises(ValueError, match=r"has 125 rows, but rows 120 \.\. 125"):
         model.predict(horizon + 1)
 
 
 def test_restarts_keep_the_best():
     frame = with_gaps(drawn(120))
-    one, three = LDS(3, start="random", seed=4).fit(frame), LDS(3, start="random", n_init=3, seed=4).fit(frame)  # fmt: skip
+    one, three = (LDS(3, start="random", n_init=n, seed=4).fit(frame) for n in (1, 3))
     assert three.log_likelihood_ >= one.log_likelihood_
     assert LDS(3, start="random", seed=4).fit(frame) == one
 
@@ -498,7 +508,7 @@ def test_scaled_and_saved(tmp_path):
 
 
 def test_warnings_name_the_remedy():
-    with pytest.warns(seqkit.ConvergenceWarning, match=r"EM stopped after 3 iterations .* max_iter \(now 3\)"):  # fmt: skip
+    with pytest.warns(seqkit.ConvergenceWarning, match=r"EM stopped after 3 .* \(now 3\)"):
         LDS(2, max_iter=3).fit(drawn(100))
     with pytest.warns(seqkit.ConvergenceWarning, match="MLE stopped after 2 iterations"):
         LDS(2, method="mle", max_iter=2).fit(drawn(100))
@@ -517,7 +527,9 @@ def test_hard_data():
         LDS(2).fit(gone)
     scaled = with_gaps(drawn(200))
     small, large = (LDS(2).fit(scaled * factor) for factor in (2.0**-20, 2.0**20))
-    gap = small.log_likelihood_ - large.log_likelihood_ - scaled.notna().sum().sum() * 40 * np.log(2)
+    gap = (
+        small.log_likelihood_ - large.log_likelihood_ - scaled.notna().sum().sum() * 40 * np.log(2)
+    )
     assert abs(gap) < 0.1
 
 
@@ -591,6 +603,8 @@ def test_a_model_from_parameters_has_every_verb(tmp_path):
     assert lds.update(y[:60]).update(y[60:]).predict(5).mean.shape == (5,)
     with pytest.raises(ValueError, match="no standard errors"):
         lds.standard_errors_  # noqa: B018
-    stationary = LDS.from_params(transition=0.5, observation=1.0, process_cov=3.0, observation_cov=1.0)
+    stationary = LDS.from_params(
+        transition=0.5, observation=1.0, process_cov=3.0, observation_cov=1.0
+    )
     np.testing.assert_allclose(stationary.initial_cov_, 0.0)
     np.testing.assert_allclose(stationary._system(0, 0, 5, None).initial_cov, [[4.0]])

@@ -54,7 +54,9 @@ def test_the_matrices(family, order, step):
 def test_variances_are_at_the_maximum():
     seen, _ = track()
     model = ConstantVelocity().fit(seen)
-    assert 0.02 < model.params_["process_var"] < 0.12 and 0.7 < model.params_["observation_var"] < 1.3
+    assert (
+        0.02 < model.params_["process_var"] < 0.12 and 0.7 < model.params_["observation_var"] < 1.3
+    )
     best = model.log_likelihood_
     np.testing.assert_allclose(model.log_likelihood(seen), best, rtol=1e-10)
     for name in model.params_:

@@ -39,6 +39,10 @@ def panels(rows: int, columns: int, width: float, height: float, **options):
     return figure, axes
 
 
+def title(ax, text: str) -> None:
+    ax.set_title(text, loc="left", fontsize="medium")
+
+
 def band(ax, states, name, colour=BLUE, label="estimate, 95 %") -> None:
     bounds = states.interval(95)[name]
     ax.fill_between(bounds.index, bounds["lo"], bounds["hi"], color=colour, alpha=0.2, lw=0)
@@ -57,7 +61,7 @@ heading("1. The problem: where is it, if it is never seen and the start is unkno
 # normal, so a mean and a variance are all there is to carry along. Each reading moves the mean by a
 # share K, the gain, of its surprise y - mean. The whole filter is three lines:
 
-rng = np.random.default_rng(3)
+rng = np.random.default_rng(2)
 a, q, r = 1.0, 0.02, 1.0
 T = 60
 h = 5.0 + np.cumsum(rng.normal(scale=np.sqrt(q), size=T))
@@ -69,7 +73,10 @@ for t in range(T):
     if t > 0:
         mean, variance = a * mean, a * variance * a + q  # predict: time makes unsure
     gain = variance / (variance + r)  # weigh: own uncertainty against that of the reading
-    mean, variance = mean + gain * (y[t] - mean), (1 - gain) * variance  # correct: readings make sure
+    mean, variance = (
+        mean + gain * (y[t] - mean),
+        (1 - gain) * variance,
+    )  # correct: readings make sure
     by_hand.append((mean, variance, gain))
 
 # The same with matrices, for any number of states and outputs:
@@ -86,7 +93,9 @@ model = scalar(q, r)
 states = model.filter(y)
 library = np.column_stack([states.mean, states.cov[:, 0], states.gain[:, 0]])
 print(f"largest difference to the three lines: {np.abs(library - by_hand).max():.1e}")
-print(pd.DataFrame(library, columns=["mean", "variance", "gain"]).iloc[[0, 1, 2, 5, 20, 59]].round(3))
+print(
+    pd.DataFrame(library, columns=["mean", "variance", "gain"]).iloc[[0, 1, 2, 5, 20, 59]].round(3)
+)
 print(f"log-likelihood of the readings: {model.log_likelihood(y):.2f}")
 
 # Filtering uses the readings up to now. Looking back one knows the later ones, too: smoothing.
@@ -114,7 +123,7 @@ for ax, P_0 in zip(axes, (25.0, 0.25), strict=True):
     band(ax, states, "state0")
     ax.plot(h, color=RED, lw=1.5, label="truth")
     ax.plot(0, 0, "x", color=INK, label="guess of $h_0$", clip_on=False)
-    ax.set_title(f"$P_0$ = {P_0:g}", loc="left")
+    title(ax, f"$P_0$ = {P_0:g}")
     ax.set_xlabel("step")
 axes[1].legend(frameon=False, loc="lower right", fontsize="small")
 save(figure, "03_initial_guess.png")
@@ -128,7 +137,7 @@ heading("3. Q against R: what moves, the thing or the needle?")
 # It depends on nothing but the ratio q / r. The truth below has q = 0.1, r = 1; the filter is told three
 # different stories about it.
 
-truth = scalar(0.1, 1.0)
+rng = np.random.default_rng(8)
 h = np.cumsum(rng.normal(scale=np.sqrt(0.1), size=120))
 y = h + rng.normal(size=120)
 settings = {"high Q, low R": (3.0, 0.1), "balanced": (0.1, 1.0), "low Q, high R": (0.001, 10.0)}
@@ -148,10 +157,10 @@ for ax, bar, (name, (q, r)) in zip(axes, bars, settings.items(), strict=True):
     ax.plot(y, ".", color=INK, alpha=0.4, ms=4, label="readings")
     band(ax, states, "state0")
     ax.plot(h, color=RED, lw=1.5, label="truth")
-    ax.set_title(f"{name}: q = {q:g}, r = {r:g}", loc="left")
-    bar.plot(gain[:40], color=BLUE, lw=2)
+    title(ax, f"{name}: q = {q:g}, r = {r:g}")
+    bar.plot(gain, color=BLUE, lw=2)
     bar.set(xlabel="step", ylim=(0, 1.03))
-    bar.set_title(f"{name}: settles at {gain[-1]:.2f}", loc="left", fontsize="medium")
+    title(bar, f"{name}: settles at {gain[-1]:.2f}")
 axes[0].legend(frameon=False, loc="lower right", bbox_to_anchor=(1, 1), fontsize="small", ncols=3)
 axes[2].set_xlabel("step")
 bars[0].set_ylabel("Kalman gain")
@@ -193,8 +202,12 @@ with_step = seqkit.LDS.from_params(
     initial_mean=[0.0, 0.0], initial_cov=np.diag([0.0, level_var]), diffuse=[1, 0],
 )  # fmt: skip
 smoothed = with_step.smooth(nile)
-left = np.sqrt(level_var - smoothed.scale["state1"].iloc[:-1] ** 2)  # Var(E[step | y]): total less what is left
-steps = (smoothed.mean["state1"].iloc[:-1] / left).set_axis(nile.index[1:])  # the step INTO the year
+left = np.sqrt(
+    level_var - smoothed.scale["state1"].iloc[:-1] ** 2
+)  # Var(E[step | y]): total less what is left
+steps = (smoothed.mean["state1"].iloc[:-1] / left).set_axis(
+    nile.index[1:]
+)  # the step INTO the year
 irregular = model.components()["irregular"]
 outliers = irregular / np.sqrt(noise_var - model.components(scale=True)["irregular"] ** 2)
 for what, values in (("observation", outliers), ("level", steps)):
@@ -213,21 +226,23 @@ print(pd.DataFrame({
     for name, fit in (("local level", model), ("with a step in 1899", broken))
 }).T.round(2).to_string())  # fmt: skip
 
-# With the step the level stands still: all that looked like a wandering river was one dam.
+# With the step the level stands still: all that looked like a wandering river was one dam. (A diffuse
+# likelihood counts the unknown height of the step in the step's own units, here a step of one; criteria of
+# models with different diffuse states compare roughly, and 25 is more than roughly.)
 
 figure, (top, bottom) = panels(2, 1, 8, 6, sharex=True)
 top.plot(nile, color=INK, alpha=0.5, lw=1, label="volume")
 band(top, model.smooth(), "level", label="smoothed level")
 flat = broken.components()[["level", "regression"]].sum(axis=1)
 top.plot(flat, color=RED, lw=1.8, label="level with a step in 1899")
-top.set_title("Nile at Aswan, $10^8$ m$^3$", loc="left")
+title(top, "Nile at Aswan, $10^8$ m$^3$")
 top.legend(frameon=False, fontsize="small", ncols=3, loc="lower right", bbox_to_anchor=(1, 1))
 bottom.vlines(steps.index, 0, steps, color=BLUE, lw=2, label="level")
 bottom.plot(outliers, ".", color=INK, label="observation")
 bottom.axhline(0, color=INK, lw=0.8)
 for bound in (-1.96, 1.96):
     bottom.axhline(bound, color=INK, lw=0.8, ls="--")
-bottom.set_title("auxiliary residuals", loc="left")
+title(bottom, "auxiliary residuals")
 bottom.legend(frameon=False, fontsize="small", ncols=2, loc="lower right", bbox_to_anchor=(1, 1))
 save(figure, "03_nile.png")
 
@@ -241,13 +256,21 @@ figure, axes = panels(2, 2, 9, 5, sharex=True, sharey="row")
 for (upper, lower), states in zip(axes.T, (model.filter(holes), model.smooth(holes)), strict=True):
     upper.plot(holes, color=INK, alpha=0.5, lw=1)
     band(upper, states, "level")
-    upper.set(title=f"{states.kind} level", ylim=(300, 1500))
+    upper.set_ylim(300, 1500)
+    title(upper, f"level, {states.kind}")
     lower.plot(states.scale["level"], color=BLUE)
-    lower.set(title=f"{states.kind} standard deviation")
+    title(lower, f"standard deviation, {states.kind}")
 save(figure, "03_nile_missing.png")
-scales = pd.DataFrame({"filtered": model.filter(holes).scale["level"], "smoothed": model.smooth(holes).scale["level"]})
+scales = pd.DataFrame(
+    {"filtered": model.filter(holes).scale["level"], "smoothed": model.smooth(holes).scale["level"]}
+)
 print("\nstandard deviation of the level around the first gap:")
-print(scales.loc["1889":"1912"].iloc[[0, 1, 2, 11, 21, 22]].round(1).set_axis([1889, 1890, 1891, 1900, 1910, 1911]))
+print(
+    scales.loc["1889":"1912"]
+    .iloc[[0, 1, 2, 11, 21, 22]]
+    .round(1)
+    .set_axis([1889, 1890, 1891, 1900, 1910, 1911])
+)
 
 # ---------------------------------------------------------------------------------------------
 heading("5. Airline passengers, taken apart and put together")
@@ -266,8 +289,12 @@ save(plot_components(model), "03_airline_components.png")
 forecast = model.predict(24)
 for level in (80, 95):
     bounds = forecast.interval(level)
-    print(f"{level} % interval covers {((bounds['lo'] <= test) & (test <= bounds['hi'])).mean():.0%} of 24 months")
-passengers = forecast.exp()  # the forecast of passengers: the distribution is transformed, not its mean
+    print(
+        f"{level} % interval covers {((bounds['lo'] <= test) & (test <= bounds['hi'])).mean():.0%} of 24 months"
+    )
+passengers = (
+    forecast.exp()
+)  # the forecast of passengers: the distribution is transformed, not its mean
 naive = seqkit.SeasonalNaive(12).fit(np.exp(train)).predict(24).mean
 for name, values in (("structural", passengers.median), ("seasonal naive", naive)):
     error = 100 * np.abs(np.log(values) - test).mean()
@@ -286,7 +313,7 @@ heading("6. Following a moving object that disappears")
 t = np.arange(150)
 path = pd.DataFrame({"east": 60 * np.sin(t / 45), "north": 25 * np.sin(t / 16 + 0.5) + t / 3})
 seen = path + rng.normal(scale=1.5, size=path.shape)
-gap = slice(70, 85)
+gap = slice(86, 101)
 seen.iloc[gap] = np.nan
 model = seqkit.ConstantVelocity().fit(seen)
 print({name: round(value, 3) for name, value in model.params_.items()}, "(true noise: 2.25)")
@@ -309,10 +336,12 @@ for ax, states in zip(axes, (filtered, smoothed), strict=True):
         centre = states.mean.iloc[k][["east", "north"]].to_numpy()
         ellipse = centre[:, None] + np.linalg.cholesky(both) @ circle
         ax.plot(*ellipse, color=BLUE, alpha=0.4, lw=0.8)
-    ax.set(title=f"{states.kind}, 95 % ellipses out of sight", xlabel="east")
+    ax.set(xlabel="east", aspect="equal")
+    title(ax, f"{states.kind}, 95 % ellipses out of sight")
 axes[0].set_ylabel("north")
 axes[0].legend(frameon=False, fontsize="small")
 save(figure, "03_tracking.png")
+save(filtered.plot(), "03_tracking_states.png")
 
 # The filter knows only how the object went in, so its ellipses grow until the object is seen again. The
 # smoother also knows where it came out: its ellipses are widest in the middle of the gap.
@@ -320,8 +349,9 @@ save(figure, "03_tracking.png")
 # ---------------------------------------------------------------------------------------------
 heading("7. Learning all matrices: EM")
 # Nothing is known now but the number of states. EM alternates: smooth the states given the matrices, then
-# regress on the smoothed states to get the matrices. Every round raises the likelihood. Three outputs of an
-# oscillator with damping 0.98 and period 12, a fifth of the values lost:
+# regress on the smoothed states to get the matrices. Every round raises the likelihood, up to a hill top that
+# depends on the start: of three, the best is kept. Three outputs of an oscillator with damping 0.98 and period
+# 12, a fifth of the values lost:
 
 turn = 2 * np.pi / 12
 truth = seqkit.LDS.from_params(
@@ -348,17 +378,26 @@ for name, model in (("true", truth), ("learnt", learnt)):
     print(f"{name:>7}: damping {abs(value):.3f}, period {2 * np.pi / abs(np.angle(value)):.2f}")
 print("noise variances learnt (true 0.5):", np.diag(learnt.observation_cov_).round(2))
 
+# How fast EM climbs depends on where it begins. A regression of the future on the past (subspace
+# identification) begins close to the top; a random start first has to find the oscillation.
+
 figure, (left, right) = panels(1, 2, 9, 3.8)
-left.plot(learnt.history_, marker=".", color=BLUE, label="EM")
-left.axhline(truth.log_likelihood(frame), color=RED, lw=1.2, ls="--", label="true matrices")
-left.set(xlabel="round", title="log-likelihood")
-left.legend(frameon=False, loc="lower right")
+for start, colour in (("subspace", BLUE), ("random", INK)):
+    history = np.array(seqkit.LDS(n_states=2, fit="em", start=start, tol=1e-8).fit(frame).history_)
+    missing = history[-1] - history[:-1]
+    left.semilogy(missing[missing > 1e-2], marker=".", color=colour, label=f"start: {start}")
+title(left, "log-likelihood still to be gained")
+left.set_xlabel("round of EM")
+left.legend(frameon=False)
 angle = np.linspace(0, 2 * np.pi, 200)
 right.plot(np.cos(angle), np.sin(angle), color=INK, alpha=0.4, lw=0.8)
 for model, mark, colour, name in ((truth, "o", RED, "true"), (learnt, "x", BLUE, "learnt")):
     value = eigenvalues(model)
-    right.plot(value.real, value.imag, mark, color=colour, ms=9, mfc="none", mew=2, ls="", label=name)
-right.set(title="eigenvalues of the transition", aspect="equal", xlabel="real", ylabel="imaginary")
+    right.plot(
+        value.real, value.imag, mark, color=colour, ms=9, mfc="none", mew=2, ls="", label=name
+    )
+title(right, "eigenvalues of the transition")
+right.set(aspect="equal", xlabel="real", ylabel="imaginary")
 right.legend(frameon=False, loc="center")
 save(figure, "03_learning.png")
 

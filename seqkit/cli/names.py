@@ -40,6 +40,26 @@ def _seasonal(name: str) -> Recipe:
     return make
 
 
+def _structural(season: int | None) -> Forecaster:
+    """A local linear trend and, where there is one, a season; both stochastic (Harvey 1989)."""
+    import seqkit
+
+    trend = seqkit.LocalLinearTrend()
+    return trend if season == 1 else trend + seqkit.Seasonal(season)
+
+
+def _lds(season: int | None) -> Forecaster:
+    import seqkit
+
+    return seqkit.LDS(2, scale=seqkit.Standard())
+
+
+def _arma(season: int | None) -> Forecaster:
+    import seqkit
+
+    return seqkit.ARMA(1, 1)
+
+
 MODELS: dict[str, Recipe] = {
     "naive": _plain("Naive"),
     "snaive": _seasonal("SeasonalNaive"),
@@ -51,10 +71,15 @@ MODELS: dict[str, Recipe] = {
     "ar": _plain("AR"),
     "var": _plain("VAR"),
     "auto_arima": _seasonal("AutoARIMA"),
+    "arma": _arma,
+    "level": _plain("LocalLevel"),
+    "trend": _plain("LocalLinearTrend"),
+    "structural": _structural,
+    "lds": _lds,
 }
 WRAPPER = "conformal"
 # Quick ones. The first is the base of relative scores; ar:scale=diff is AR on differences.
-DEFAULT_MODELS = "naive2,snaive,drift,mean,theta,ets,ar,ar:scale=diff"
+DEFAULT_MODELS = "naive2,snaive,drift,mean,theta,ets,ar,ar:scale=diff,level,structural,lds"
 KNOWN_MODELS = f"{', '.join(MODELS)}, and {WRAPPER}: before any of them"
 
 

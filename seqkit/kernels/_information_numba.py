@@ -11,10 +11,12 @@ layers side by side: every step is a long loop over all of them, which runs and 
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 from numba import njit
 
-COMPILED = {
+COMPILED: dict[str, Any] = {
     "cache": True,
     "nogil": True,
     "error_model": "numpy",
@@ -142,8 +144,8 @@ def differentiate(  # type: ignore[no-untyped-def]
     starts, columns, weights : the sparse transition A; dweights (K, elements) its derivatives, turning (K,) which of
         them are not zero; sums, runs : the rows in which it adds, and the stretches in which it shifts (see `carry`).
     q : (1 + K, n), variances of the state noises and their derivatives; r : (1 + K,) those of the observation noise.
-    S : (n, layers n), the first state's covariance P and its K derivatives; then, if the start is diffuse, P_inf and, if
-        the transition turns, its K derivatives. Overwritten.
+    S : (n, layers n), the first state's covariance P and its K derivatives; then, if the start is diffuse, P_inf
+        and, if the transition turns, its K derivatives. Overwritten.
     rank : of P_inf.
 
     The first mean is zero. Diffuse steps are exact, after Durbin & Koopman (2012, sections 5.2 and 6.4). Returns
@@ -175,7 +177,7 @@ def differentiate(  # type: ignore[no-untyped-def]
             if not settled:
                 carry(
                     starts, columns, weights, dweights, turning, sums, runs, q, S, W, layers, own, work,
-                )
+                )  # fmt: skip
                 S, W = W, S
         if missing:
             calm = 0

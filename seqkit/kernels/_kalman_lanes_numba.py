@@ -164,8 +164,8 @@ def observe_lanes(y, first, z, r, d, a, P, M, error, inverse, seen, product, tot
             error[lane] -= weight * a[i, lane]
     plain = True
     for lane in range(lanes):
-        F = inverse[lane] if seen[lane] * inverse[lane] > 0.0 else 1.0
-        use = seen[lane] if F == inverse[lane] else 0.0
+        usable = seen[lane] * inverse[lane] > 0.0
+        F, use = (inverse[lane], 1.0) if usable else (1.0, 0.0)
         inverse[lane] = use / F
         product[lane] *= F
         plain = plain and 1e-100 < product[lane] < 1e100

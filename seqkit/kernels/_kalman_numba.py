@@ -11,22 +11,35 @@ by force: a call in it, even one never taken, costs more than the arithmetic of 
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 from numba import njit
 
 # No division check, sums in any order; NaN keeps its meaning, since it marks what is missing.
-COMPILED = {
+COMPILED: dict[str, Any] = {
     "cache": True,
     "nogil": True,
     "error_model": "numpy",
     "fastmath": {"reassoc", "contract", "nsz"},
 }
 # Parts of a kernel, never called from Python: without the wrappers for that, which take half of a compilation.
-INNER = {**COMPILED, "cache": False, "no_cpython_wrapper": True, "no_cfunc_wrapper": True}
-INLINED = {**INNER, "forceinline": True}
-DENSE, BLAS, SPARSE = 0, 1, 2  # how a covariance is carried over: loops, library products, non-zeros only
+INNER: dict[str, Any] = {
+    **COMPILED,
+    "cache": False,
+    "no_cpython_wrapper": True,
+    "no_cfunc_wrapper": True,
+}
+INLINED: dict[str, Any] = {**INNER, "forceinline": True}
+DENSE, BLAS, SPARSE = (
+    0,
+    1,
+    2,
+)  # how a covariance is carried over: loops, library products, non-zeros only
 END, MEANS, ALL = 0, 1, 2  # what a filter stores
-DIFFUSE_TOLERANCE = 1e-9  # of z'P_inf z relative to its terms, below which an observation says nothing new
+DIFFUSE_TOLERANCE = (
+    1e-9  # of z'P_inf z relative to its terms, below which an observation says nothing new
+)
 LOG_2PI = float(np.log(2 * np.pi))
 CANCELLATION = 1e-6  # of r / F, below which P - MM'/F loses its digits and Joseph's form is used
 
@@ -219,9 +232,9 @@ def diffuse_shrink(P, Pinf, M, F, Minf, Finf):  # type: ignore[no-untyped-def]
     n = len(P)
     for i in range(n):
         for j in range(i + 1):
-            total = P[i, j] + (
-                Minf[i] * Minf[j] * F / Finf - (Minf[i] * M[j] + M[i] * Minf[j])
-            ) / Finf
+            total = (
+                P[i, j] + (Minf[i] * Minf[j] * F / Finf - (Minf[i] * M[j] + M[i] * Minf[j])) / Finf
+            )
             P[i, j] = total
             P[j, i] = total
             total = Pinf[i, j] - Minf[i] * Minf[j] / Finf
@@ -317,7 +330,7 @@ def filter_rows(  # type: ignore[no-untyped-def]
                 copy(cov, predicted_cov, place)
         complete = True
         ip, it = pattern[t], t * md
-        row_quadratic, row_product, row_counted = 0.0, 1.0, 0
+        row_quadratic, row_logs, row_product, row_counted = 0.0, 0.0, 1.0, 0
         for o in range(m):
             error = y[t, o]
             if np.isnan(error):
@@ -340,6 +353,9 @@ def filter_rows(  # type: ignore[no-untyped-def]
             row_quadratic += error * scaled
             row_product *= F
             row_counted += 1
+            if not 1e-100 < row_product < 1e100:
+                row_logs += np.log(row_product)
+                row_product = 1.0
             for i in range(n):
                 mean[i] += M[i] * scaled
             if keep > 0:
@@ -352,7 +368,7 @@ def filter_rows(  # type: ignore[no-untyped-def]
         quadratic += row_quadratic
         counted += row_counted
         if keep > 0:
-            row_log = np.log(row_product)
+            row_log = row_logs + np.log(row_product)
             logs += row_log
             density[t] = -0.5 * (row_quadratic + row_log + row_counted * LOG_2PI)
             for i in range(n):
@@ -361,6 +377,7 @@ def filter_rows(  # type: ignore[no-untyped-def]
                 copy(cov, filtered_cov, place)
         else:
             product *= row_product
+            logs += row_logs
             if not 1e-100 < product < 1e100:
                 logs += np.log(product)
                 product = 1.0

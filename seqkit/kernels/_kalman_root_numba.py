@@ -1,7 +1,8 @@
 """Compiled square-root filter: a factor S of the covariance S S' is carried, never the covariance itself.
 
-An observation shrinks the factor by Carlson's formula (1973; Bierman 1977, section V.3), whose scales are quotients, not
-differences; a step in time is a QR decomposition of (A S, Q^1/2). S S' is positive semi-definite whatever the rounding.
+An observation shrinks the factor by Carlson's formula (1973; Bierman 1977, section V.3), whose scales are quotients,
+not differences; a step in time is a QR decomposition of (A S, Q^1/2). S S' is positive semi-definite whatever the
+rounding.
 """
 
 from __future__ import annotations

@@ -156,7 +156,8 @@ def smoothed_cov(P, s, N, out, place, W, w, states):  # type: ignore[no-untyped-
             total = P[s, i, j] - 0.5 * (out[place, i, j] + out[place, j, i])
             out[place, i, j] = total
             out[place, j, i] = total
-        lost = lost or out[place, i, i] < LOST * P[s, i, i]
+        kept = out[place, i, i]
+        lost = lost or kept < LOST * P[s, i, i] or kept > (1.0 + 1e-6) * P[s, i, i]
     return lost
 
 
@@ -184,10 +185,10 @@ def smooth_rows(  # type: ignore[no-untyped-def]
     """Rows last, last - 1, ..., first of a filter that kept everything, none of them diffuse.
 
     r (n,) and N[0] (n, n) belong to the filtered state of row `last` and are overwritten by those of the filtered
-    state of row first - 1. With keep = ALL, fills mean (T, n), cov[place[t]] and, with `lag_one`, lag_cov[lag_place[t]];
-    rows inside a stretch with a converged gain share their places. With a lower keep or with `gradient`, `pushes`
-    (T, n) receives r of the predicted state of every row, `misfits` and `curvatures` (T, m) u and D; with `gradient`,
-    N_total the sum of N_t and turned that of N_t A_t P_{t-1|t-1} over t >= 1.
+    state of row first - 1. With keep = ALL, fills mean (T, n), cov[place[t]] and, with `lag_one`,
+    lag_cov[lag_place[t]]; rows inside a stretch with a converged gain share their places. With a lower keep or with
+    `gradient`, `pushes` (T, n) receives r of the predicted state of every row, `misfits` and `curvatures` (T, m) u and
+    D; with `gradient`, N_total the sum of N_t and turned that of N_t A_t P_{t-1|t-1} over t >= 1.
 
     Returns how many places of cov and of lag_cov are used, and whether a covariance has lost its digits.
     """

@@ -132,9 +132,8 @@ def maximise(y, level_var, observation_var, floor, history):
         count, quadratic, log_det, mean, var = run(y, level, observation)
         scale = max(quadratic / count, floor) if both else 1.0
         value = 0.5 * (count * np.log(scale) + log_det + quadratic / scale)
-        if np.isinf(u):
-            if value < least:
-                least, border = value, u
+        if np.isinf(u) and value < least:
+            least, border = value, u
         if done or exact:
             break
         if np.isinf(u):
@@ -156,7 +155,7 @@ def maximise(y, level_var, observation_var, floor, history):
                 a, b = (u, b) if u < x else (a, u)
                 if value <= fw or w == x:
                     v, fv, w, fw = w, fw, u, value
-                elif value <= fv or v == x or v == w:
+                elif value <= fv or v == x or v == w:  # noqa: SIM109  (a tuple costs a second of compilation)
                     v, fv = u, value
         history[entries] = constant - best
         entries += 1

@@ -1,6 +1,6 @@
 """Autoregressions in state-space form: the state is the last p rows, seen without noise.
 
-    h_t = (y_t - mu, .., y_{t-p+1} - mu),  A = (Phi_1 .. Phi_p; I 0),  C = (I 0 .. 0),  Q = diag(Sigma, 0 ..),  R = 0
+h_t = (y_t - mu, .., y_{t-p+1} - mu),  A = (Phi_1 .. Phi_p; I 0),  C = (I 0 .. 0),  Q = diag(Sigma, 0 ..),  R = 0
 """
 
 from __future__ import annotations
@@ -28,7 +28,9 @@ def companion_model(model: Autoregression) -> LDS:
             f"covariates, got trend={model.trend!r}, season={model.season!r}"
         )
     if type(model.scale) is not Identity:
-        raise ValueError(f"fit the {name} without scale={model.scale!r}, or transform the data first")
+        raise ValueError(
+            f"fit the {name} without scale={model.scale!r}, or transform the data first"
+        )
     p, k = max(fit.order, 1), fit.channels
     transition = np.zeros((p * k, p * k))
     if fit.order:

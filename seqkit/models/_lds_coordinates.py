@@ -10,12 +10,15 @@ import numpy as np
 from seqkit.data.sequences import Array
 from seqkit.kernels import kalman
 
-from ._lds_em import Problem
 from ._lds_parameters import COVARIANCES, NAMES, Specification, Values
+from ._lds_problem import Problem
 from ._linear_covariance import components
 
 LARGEST = 14.0  # logarithm of a standard deviation relative to its natural size
-LEAST, LEAST_NOISE = 1e-6, 1e-5  # least standard deviations, of a state and of the noise of an output
+LEAST, LEAST_NOISE = (
+    1e-6,
+    1e-5,
+)  # least standard deviations, of a state and of the noise of an output
 
 
 @dataclass(frozen=True)
@@ -49,7 +52,10 @@ class Coordinates:
     ):
         self.spec, self.values = spec, values
         self.blocks = [
-            b for name in NAMES if spec.learns(name) for b in _blocks(name, spec, values, sizes, logs)
+            b
+            for name in NAMES
+            if spec.learns(name)
+            for b in _blocks(name, spec, values, sizes, logs)
         ]
         self.edges = np.cumsum([0, *(block.size for block in self.blocks)])
 
@@ -90,6 +96,7 @@ class Coordinates:
         for block, at in self._slices():
             if block.kind in ("scalar", "cholesky"):
                 deviations = slice(at.start, at.start + _order(block))
+                assert block.least is not None
                 low[deviations] = np.log(block.least) if block.logs else block.least
                 high[deviations] = LARGEST if block.logs else np.exp(LARGEST)
         return low, high
@@ -213,6 +220,7 @@ def natural_sizes(problem: Problem, values: Values) -> dict[str, Array]:
     squares, rows = np.zeros(problem.spec.free["initial_mean"].shape), 0
     for part, system in zip(problem.parts, problem.systems(values), strict=True):
         smoothed = kalman.smooth(system, part.y)
+        assert smoothed.cov is not None
         squares += (smoothed.mean**2).sum(0) + np.diag(smoothed.cov.total())
         rows += len(part)
     inputs = [part.inputs for part in problem.parts if part.inputs is not None]

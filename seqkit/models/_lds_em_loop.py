@@ -8,8 +8,9 @@ from seqkit.data.sequences import Array
 from seqkit.kernels import kalman
 
 from ._lds_coordinates import Coordinates, natural_sizes
-from ._lds_em import Expectation, Fit, Problem, expect, maximise
+from ._lds_em import Expectation, expect, maximise
 from ._lds_parameters import Values
+from ._lds_problem import Fit, Problem
 
 LONGEST = 256.0  # times the step of EM that an extrapolation may take
 
@@ -53,7 +54,7 @@ def _further(
     """The extrapolation of three points, or the third of them where the likelihood would fall; `at` the second."""
     x, y, z = (coordinates.pack(values) for values in path)
     step, bend = y - x, (z - y) - (y - x)
-    length = np.linalg.norm(step) / max(float(np.linalg.norm(bend)), 1e-300)
+    length = float(np.linalg.norm(step)) / max(float(np.linalg.norm(bend)), 1e-300)
     if length > 1.0:
         length = min(length, LONGEST)
         low, high = coordinates.bounds()

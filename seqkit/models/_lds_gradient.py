@@ -14,9 +14,12 @@ from seqkit.kernels import kalman
 
 from . import _lds_em_loop as em
 from ._lds_coordinates import Coordinates, natural_sizes
-from ._lds_em import Fit, Problem
 from ._lds_parameters import Specification, Values, start_of, stationary_start
+from ._lds_problem import Fit, Problem
 
+DIRECT = (
+    "transition", "process_cov", "observation", "observation_cov", "initial_mean", "initial_cov",
+)  # fmt: skip
 REFUSED = 1e10  # the loss where there is no likelihood
 STABLE = 0.99  # largest eigenvalue of a transition to begin with under a stationary start
 
@@ -30,7 +33,7 @@ def score(problem: Problem, values: Values) -> tuple[float, Values]:
     for part, system in zip(problem.parts, problem.systems(values), strict=True):
         found = kalman.score(system, part.y)
         total += found.log_likelihood
-        for name in ("transition", "process_cov", "observation", "observation_cov", *("initial_mean", "initial_cov")):  # fmt: skip
+        for name in DIRECT:
             if values[name].ndim == problem.spec.free[name].ndim:
                 gradients[name] += getattr(found, name)
         for side, first in (("state", 1), ("observation", 0)):  # no step leads to the first state

@@ -12,9 +12,9 @@ import numpy as np
 from seqkit.data.sequences import Array
 
 from ._lds_coordinates import Coordinates, natural_sizes
-from ._lds_em import Problem
 from ._lds_gradient import score
 from ._lds_parameters import COVARIANCES, NAMES, Specification, Values
+from ._lds_problem import Problem
 
 SINGULAR = 1e-6  # eigenvalues of the information below this part of the largest are none
 STEP = 1e-5  # of the coordinates, for differences of the score
@@ -54,9 +54,9 @@ def _changes(spec: Specification, values: Values) -> tuple[Array, Array, Array]:
     given, everything, traces = [], [], []
     on_diffuse = _projector(spec.diffuse)
     for k in range(n * n + n):
-        x, shift = np.zeros(n * n), np.zeros(n)
-        (x if k < n * n else shift)[k % (n * n) if k < n * n else k - n * n] = 1.0
-        x = x.reshape(n, n)
+        direction = np.zeros(n * n + n)
+        direction[k] = 1.0
+        x, shift = direction[: n * n].reshape(n, n), direction[n * n :]
         change = moved(values, spec.diffuse, x, shift)
         if spec.initial == "stationary":
             change["initial_mean"] = change["initial_cov"] = np.zeros(0)
@@ -118,7 +118,9 @@ def standard_errors(problem: Problem, values: Values) -> Values:
     jacobian = _differences(slope, x)
     information = -(jacobian + jacobian.T) / 2
     reach = _differences(lambda at: coordinates.elements(coordinates.unpack(at)), x)
-    eigenvalues, vectors = np.linalg.eigh(information) if len(x) else (np.zeros(0), np.zeros((0, 0)))
+    eigenvalues, vectors = (
+        np.linalg.eigh(information) if len(x) else (np.zeros(0), np.zeros((0, 0)))
+    )
     known = eigenvalues > SINGULAR * eigenvalues.max(initial=0.0)
     loads = reach @ vectors
     variances = (loads[:, known] ** 2 / eigenvalues[known]).sum(1)

@@ -215,7 +215,7 @@ def start_of(values: Values, spec: Specification, size: float) -> tuple[Array, A
         if found is None:
             raise ValueError(
                 'initial="stationary" needs eigenvalues of the transition inside the unit circle; '
-                'use initial="diffuse" or give initial_mean and initial_cov'
+                'pass diffuse=[1, ...] for a start without knowledge, or initial_mean and initial_cov'
             )
         mean, cov = found
     if spec.initial == "approximate" and not cov.any():
@@ -243,7 +243,8 @@ def build(
         for name in NAMES
         if not name.endswith("inputs") and name not in CONSTANT
     }
-    for name, target in (("state_inputs", "state_intercept"), ("observation_inputs", "observation_intercept")):  # fmt: skip
+    for side in ("state", "observation"):
+        name, target = f"{side}_inputs", f"{side}_intercept"
         matrix = values[name]
         if inputs is not None and matrix.size and matrix.any():
             matrix = _rows(name, matrix, first, length)

@@ -7,8 +7,8 @@ import numpy as np
 from seqkit.data.sequences import Array
 from seqkit.kernels import kalman, subspace
 
-from ._lds_em import Problem
 from ._lds_parameters import COVARIANCES, Values
+from ._lds_problem import Problem
 
 ROOTS = (0.5, 0.98)  # range of the sizes of the eigenvalues of a random transition
 
@@ -51,7 +51,9 @@ def _regression(problem: Problem) -> tuple[list[Array], Values]:
     level = np.nan_to_num(given_d if given_d.ndim == 1 else given_d[0] * 0.0)
     slope = np.nan_to_num(given if given.ndim == 2 else given[0] * 0.0)
     y = np.concatenate([part.y for part in problem.parts])
-    inputs = np.concatenate([np.zeros((len(p), 0)) if p.inputs is None else p.inputs for p in problem.parts])  # fmt: skip
+    inputs = np.zeros((len(y), 0))
+    if k:
+        inputs = np.concatenate([part.inputs for part in problem.parts])  # type: ignore[misc]
     for i in range(m):
         free = np.append(spec.free["observation_inputs"][i], spec.free["observation_intercept"][i])
         seen = ~np.isnan(y[:, i])

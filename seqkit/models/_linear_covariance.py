@@ -57,13 +57,14 @@ def _bounded(sample: Array, floor: Array) -> Array:
     """`sample` with its eigenvalues in units of the floor at least 1; unchanged where they are."""
     if sample.shape == (1, 1):
         return np.maximum(sample, floor[:, None])
-    size = np.sqrt(np.maximum(floor, 1e-300))
-    scaled = sample / np.outer(size, size)
+    above = sample.copy()
+    above.flat[:: len(sample) + 1] -= floor
     try:
-        np.linalg.cholesky(scaled - np.eye(len(sample)))
+        np.linalg.cholesky(above)
         return sample
     except np.linalg.LinAlgError:
-        values, vectors = np.linalg.eigh(scaled)
+        size = np.sqrt(np.maximum(floor, 1e-300))
+        values, vectors = np.linalg.eigh(sample / np.outer(size, size))
         raised = vectors * np.maximum(values, 1.0) @ vectors.T
         return (raised + raised.T) / 2 * np.outer(size, size)
 

@@ -14,7 +14,7 @@ from seqkit.persistence import Record
 from ._structural_blocks import Parameter
 from ._structural_system import Assembly, Space
 
-EXACT = 1e-16  # of the squared size of the data: what is left of a series that the model fits without error
+EXACT = 1e-24  # of the squared size of the data: what is left of a series that the model fits without error
 STEPS = 200  # of a search
 _NEAR = 1e-10  # gain in log-likelihood, relative to its size, at which a search has arrived
 _PROPORTIONS = (  # of the variances to begin from, by a word in their names
@@ -67,9 +67,9 @@ class Likelihood:
 
     def __init__(self, assembly: Assembly, y: Array, inputs: Array | None) -> None:
         seen = y[~np.isnan(y)]
-        size, spread = float(np.abs(seen).max(initial=0.0)), float(np.std(seen)) if len(seen) else 0.0
-        spread = spread if spread > 1e-8 * size else size
-        self.unit = 2.0 ** round(np.log2(spread)) if spread > 0.0 else 1.0
+        size = float(np.abs(seen).max(initial=0.0))
+        spread = float(np.std(seen / size)) if size > 0.0 else 1.0
+        self.unit = 2.0 ** round(np.log2((spread if spread > 1e-10 else 1.0) * (size or 1.0)))
         self.assembly, self.rows = assembly, len(seen)
         self.freedom = self.rows - assembly.unknown
         self.floor = EXACT * ((size / self.unit) ** 2 or 1.0)
@@ -166,8 +166,9 @@ def fit_local_level(
     if not any(v is None or v > 0 for v in given):
         raise ValueError(NOTHING_RANDOM)
     floor, history = EXACT * (float(np.abs(seen).max()) ** 2 or 1.0), np.empty(room)
+    level_start, observation_start = (-1.0 if v is None else float(v) for v in given)
     level, observation, value, mean, var, steps = maximise(
-        y, *(-1.0 if v is None else float(v) for v in given), floor, history
+        y, level_start, observation_start, floor, history
     )
     values = np.array([level, observation])
     return StructuralFit(
@@ -178,7 +179,9 @@ def fit_local_level(
     )  # fmt: skip
 
 
-def standard_errors(assembly: Assembly, fit: StructuralFit, y: Array, inputs: Array | None) -> Array:
+def standard_errors(
+    assembly: Assembly, fit: StructuralFit, y: Array, inputs: Array | None
+) -> Array:
     """Of all parameters, by the information matrix (Harvey 1989, section 3.4.5) and the delta method.
 
     NaN for those that were given, and for variances at zero, where there is no normal law.
@@ -198,7 +201,9 @@ def standard_errors(assembly: Assembly, fit: StructuralFit, y: Array, inputs: Ar
     return likelihood.back(errors)
 
 
-NOTHING_RANDOM = "all variances are given as 0, so nothing random is left; give one, or None to learn it"
+NOTHING_RANDOM = (
+    "all variances are given as 0, so nothing random is left; give one, or None to learn it"
+)
 
 
 def too_few(rows: int, unknown: int, estimated: int) -> str:
@@ -226,7 +231,7 @@ class Search:
 
     def __init__(self, likelihood: Likelihood, space: Space, parameters: list[Parameter]) -> None:
         self.likelihood, self.space, self.parameters = likelihood, space, parameters
-        self._bends: list[tuple[Array, Array]] = []  # last steps, and how the gradient fell over them
+        self._bends: list[tuple[Array, Array]] = []  # steps, and how the gradient fell over them
         start, exact = self._start()
         self.best, self.history, self.converged = start, [start.value], True
         if exact or not len(space):
@@ -326,6 +331,7 @@ class Search:
         rise = float(x[self.space.variance] @ point.gradient[self.space.variance])
         scale = max(1.0 + 2.0 * rise / n, 1e-300)
         return point, scale, point.value - 0.5 * n * (np.log(scale) + 1.0 - scale)
+
 
 def _bent(information: Array, way: Array, fall: Array) -> Array:
     """The information corrected by what the gradient did over a step (Broyden, Fletcher, Goldfarb & Shanno)."""

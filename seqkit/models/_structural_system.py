@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from itertools import pairwise
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -105,9 +106,7 @@ class Assembly:
             initial_cov=self._start(transition, noise), diffuse=self.diffuse,
         )  # fmt: skip
 
-    def differentiate(
-        self, values: Array, free: Array, y: Array, observation: Array
-    ) -> tuple[float, Array, Array, int, Array, Array]:
+    def differentiate(self, values: Array, free: Array, y: Array, observation: Array) -> Any:
         """Log-likelihood of y (T,), its gradient and information by the parameters `free`.
 
         Then the rank of what stays diffuse, and mean and covariance of the filtered state of the last row.
@@ -134,7 +133,10 @@ class Assembly:
                     turning[k], weights[k] = True, whole[self._rows, self._columns]
                 if block.stationary and share.start <= i < share.stop:
                     start[place, k + 1, place] = _start_slope(
-                        transition[place, place], slope, start[place, 0, place], self._drives[i, place]
+                        transition[place, place],
+                        slope,
+                        start[place, 0, place],
+                        self._drives[i, place],
                     )
         if extra:
             start[:, count + 1] = self.diffuse
@@ -149,13 +151,11 @@ class Assembly:
 
 
 def _slices(sizes: list[int]) -> list[slice]:
-    ends = np.cumsum([0, *sizes]).tolist()
-    return [slice(a, b) for a, b in zip(ends[:-1], ends[1:], strict=True)]
+    return [slice(a, b) for a, b in pairwise(np.cumsum([0, *sizes]).tolist())]
 
 
 def _shifts(transition: Array) -> Array:
     """First row, first column and length of the stretches in which a matrix only shifts, (R, 3)."""
-    n = len(transition)
     column = np.where(
         (np.count_nonzero(transition, axis=1) == 1) & (transition.sum(1) == 1.0),
         np.argmax(transition, axis=1), -2,
@@ -198,9 +198,7 @@ class Space:
             1.0 / low[self._period],
         )
         self._groups = _runs(kinds == "coefficient")
-        self.farthest = np.where(
-            self.variance, np.inf, np.where(kinds == "coefficient", 5.0, 15.0)
-        )
+        self.farthest = np.where(self.variance, np.inf, np.where(kinds == "coefficient", 5.0, 15.0))
         self._given = np.array([p.given or 0.0 for p in parameters])
 
     def __len__(self) -> int:

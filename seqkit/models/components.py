@@ -166,7 +166,9 @@ class Seasonal(Component):
         elif isinstance(period, bool) or not isinstance(period, (int, float, np.number)):
             raise ValueError(f"period must be a number of rows, or None; got {period!r}")
         if not 2 <= period < np.inf:
-            hint = "the calendar has no season; pass period=" if self.period is None else "give more"
+            hint = (
+                "the calendar has no season; pass period=" if self.period is None else "give more"
+            )
             raise ValueError(f"a season needs at least 2 rows, got {period}; {hint}")
         if self.harmonics is not None:
             check_count("harmonics", self.harmonics, 1)

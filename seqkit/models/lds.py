@@ -16,9 +16,9 @@ from seqkit.kernels import kalman
 
 from . import _lds_em_loop as em
 from . import _lds_gradient as gradient
-from ._lds_em import Fit, Part, Problem
 from ._lds_identification import count_parameters, scale_is_open, standard_errors
-from ._lds_parameters import NAMES, Specification, Values, build, shapes, specify, start_of
+from ._lds_parameters import NAMES, Specification, Values, build, specify, start_of
+from ._lds_problem import Fit, Part, Problem
 from ._lds_start import starting_values
 from .linear_fit import information, split
 from .state_space import Parameters, StateSpaceForecaster
@@ -83,6 +83,7 @@ class LDS(StateSpaceForecaster):
     transition_, observation_, process_cov_, observation_cov_, state_intercept_, observation_intercept_,
     state_inputs_, observation_inputs_, initial_mean_, initial_cov_ : the matrices, in model units.
     history_ : log-likelihood at every iteration of the best start; converged_ : whether it converged.
+    starts_ : the log-likelihood that each of the `n_init` starts ended at.
     log_likelihood_, aic_, bic_ : in model units; n_parameters_ : learnt elements less the changes of basis left open.
     standard_errors_ : by name of the matrix, from the information matrix (computed when first asked for).
 
@@ -161,14 +162,22 @@ class LDS(StateSpaceForecaster):
         [1.358, 1.909, 2.461]
         """
         n, m = _size("transition", transition), _size("observation", observation)
-        k = max((np.shape(b)[-1] for b in (state_inputs, observation_inputs) if b is not None), default=0)
+        k = max(
+            (np.shape(b)[-1] for b in (state_inputs, observation_inputs) if b is not None),
+            default=0,
+        )
         given = {
             "transition": transition, "observation": observation, "process_cov": process_cov,
             "observation_cov": observation_cov, "initial_mean": initial_mean, "initial_cov": initial_cov,
             "state_intercept": state_intercept, "observation_intercept": observation_intercept,
             "state_inputs": state_inputs, "observation_inputs": observation_inputs,
         }  # fmt: skip
-        for name in ("state_intercept", "observation_intercept", "state_inputs", "observation_inputs"):
+        for name in (
+            "state_intercept",
+            "observation_intercept",
+            "state_inputs",
+            "observation_inputs",
+        ):
             given[name] = 0.0 if given[name] is None else given[name]
         initial = _kind_of_start(initial_mean, initial_cov, diffuse)
         if initial == "known":
@@ -178,7 +187,9 @@ class LDS(StateSpaceForecaster):
         spec = specify(given, diffuse, initial, n, m, k)
         for name in NAMES:
             if spec.learns(name):
-                raise ValueError(f"{name} has elements to learn (None or NaN); give every element, or fit")
+                raise ValueError(
+                    f"{name} has elements to learn (None or NaN); give every element, or fit"
+                )
             setattr(model, f"{name}_", spec.values[name])
         model._start = start_of(spec.values, spec, 1.0)
         model._header, model._scaling = Parameters(_named(columns, m, "columns")), Identity()
@@ -202,6 +213,7 @@ class LDS(StateSpaceForecaster):
             setattr(self, f"{name}_", best.values[name])
         self._start = start_of(best.values, spec, problem.size)
         self.history_, self.converged_ = best.history, best.converged
+        self.starts_ = [fit.log_likelihood for fit in fits]
         self.log_likelihood_ = best.log_likelihood
         self.n_parameters_ = count_parameters(spec, best.values)
         self._observed = problem.observed
@@ -238,9 +250,7 @@ class LDS(StateSpaceForecaster):
         stationary = self.method == "mle" and learnt and constant and not told
         return "stationary" if stationary else "known"
 
-    def _problem(
-        self, data: Sequences, covariates: Array | None, spec: Specification
-    ) -> Problem:
+    def _problem(self, data: Sequences, covariates: Array | None, spec: Specification) -> Problem:
         rows = int((~np.isnan(data.values)).any(1).sum())
         if spec.learns(*NAMES) and rows < self.n_states + 2:
             raise ValueError(
@@ -275,8 +285,9 @@ class LDS(StateSpaceForecaster):
             )
         tol = TOLERANCE[self.method] if self.tol is None else float(self.tol)
         if self.method == "em":
-            settings = {"max_iter": self.max_iter, "accelerate": self.accelerate}
-            return em.run(problem, values, tol=tol, **settings)
+            return em.run(
+                problem, values, max_iter=self.max_iter, tol=tol, accelerate=self.accelerate
+            )
         return gradient.run(
             problem, gradient.warmed_up(problem, values, WARM_UP), max_iter=self.max_iter, tol=tol
         )
@@ -294,7 +305,8 @@ class LDS(StateSpaceForecaster):
             last = fit.history[-1] - fit.history[-2] if len(fit.history) > 1 else np.nan
             warnings.warn(
                 f"{self.method.upper()} stopped after {len(fit.history) - 1} iterations while the log-likelihood still "
-                f"rose by {last:.2g}; raise max_iter (now {self.max_iter}) or tol, or give the start (initial=\"stationary\")",
+                f"rose by {last:.2g}; raise max_iter (now {self.max_iter}) or tol, or give the start, e.g. "
+                'initial="stationary"',
                 ConvergenceWarning, stacklevel=6,
             )  # fmt: skip
 
@@ -336,10 +348,12 @@ class LDS(StateSpaceForecaster):
 
 
 def _size(name: str, value: Any) -> int:
-    """How many states, or outputs, a matrix is for: the last axis of A, the one before it of C."""
+    """How many states, or outputs, a matrix is for: the last axis of A, the one before the last of C."""
     ndim = np.ndim(value)
     if ndim not in (0, 2, 3):
-        raise ValueError(f"{name} must be a matrix, or matrices with time first; got shape {np.shape(value)}")
+        raise ValueError(
+            f"{name} must be a matrix, or matrices with time first; got shape {np.shape(value)}"
+        )
     return 1 if ndim == 0 else int(np.shape(value)[-1 if name == "transition" else -2])
 
 
@@ -360,4 +374,5 @@ def _named(names: Iterable[Hashable] | None, count: int, what: str) -> tuple[Has
     return named
 
 
-del LDS.fit  # the field leaves its default on the class, where it would hide the verb it is named like
+# The field leaves its default on the class, where it would hide the verb that it is named like.
+del LDS.fit

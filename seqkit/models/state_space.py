@@ -73,9 +73,7 @@ class StateSpaceForecaster(Forecaster):
         """Estimate from `data`, in model units; may set `_ends` where the search knows them already."""
 
     @abstractmethod
-    def _system(
-        self, position: int, clock: int, length: int, covariates: Array | None
-    ) -> System:
+    def _system(self, position: int, clock: int, length: int, covariates: Array | None) -> System:
         """The system of rows clock .. clock + length - 1 of fitted series `position`; clock 0 is the fit's first row.
 
         covariates : (length, inputs) of those rows.
@@ -103,7 +101,9 @@ class StateSpaceForecaster(Forecaster):
             parts = [(run, mean, cov) for run, (mean, cov) in zip(runs, moments, strict=True)]
         else:
             smoothed = [kalman.smooth(run.system, run.y) for run in runs]
-            parts = [(run, s.mean, np.asarray(s.cov)) for run, s in zip(runs, smoothed, strict=True)]
+            parts = [
+                (run, s.mean, np.asarray(s.cov)) for run, s in zip(runs, smoothed, strict=True)
+            ]
         return States.smoothed(self._labels(), data, parts)
 
     def decode(self, x: Any = None, *, covariates: Any = None) -> pd.DataFrame:
@@ -118,7 +118,8 @@ class StateSpaceForecaster(Forecaster):
         A model with a diffuse start begins where its first fitted series was most probably.
         """
         header = self._fitted()
-        check_count("n", n, 1), check_count("length", length, 1)
+        check_count("n", n, 1)
+        check_count("length", length, 1)
         if self._input_names is not None:
             raise ValueError(
                 "the model has covariates, whose values a sample would need; predict(horizon, covariates=...)"
@@ -143,12 +144,17 @@ class StateSpaceForecaster(Forecaster):
         check_count("n", n, 1)
         data, runs = self._runs(x, covariates)
         if len(runs) > 1:
-            raise ValueError(f"sample_states takes one series, got a panel of {len(runs)}; take them in turn")
+            raise ValueError(
+                f"sample_states takes one series, got a panel of {len(runs)}; take them in turn"
+            )
         run = runs[0]
         paths = kalman.sample_states(run.system, run.y, n, np.random.default_rng(seed))
         index = data.calendars[0].index
-        both = pd.MultiIndex.from_product([range(n), index], names=["sample", index.name or "time"])
-        return pd.DataFrame(paths.reshape(-1, paths.shape[2]), index=both, columns=self._state_names())
+        axes: list[Any] = [range(n), index]
+        both = pd.MultiIndex.from_product(axes, names=["sample", index.name or "time"])
+        return pd.DataFrame(
+            paths.reshape(-1, paths.shape[2]), index=both, columns=self._state_names()
+        )
 
     def log_likelihood(self, x: Any, *, covariates: Any = None) -> float:
         """Total log density of `x` in nats, in the units of `x`, joint over channels and exact where rows are missing.
@@ -229,9 +235,7 @@ class StateSpaceForecaster(Forecaster):
     def _predictive(
         self, data: Sequences, positions: Array, covariates: Array | None
     ) -> Distribution:
-        parts = [
-            one_step(run.system, run.y) for run in self._prepared(data, positions, covariates)
-        ]
+        parts = [one_step(run.system, run.y) for run in self._prepared(data, positions, covariates)]
         mean, scale = zip(*parts, strict=True)
         return Normal(np.concatenate(mean), np.concatenate(scale))
 
@@ -290,7 +294,9 @@ class StateSpaceForecaster(Forecaster):
     def _labels(self) -> tuple[list[str], list[str]]:
         """Names of the states and of the channels."""
         columns = self._fitted().columns
-        return self._state_names(), [f"y{i}" if c is None else str(c) for i, c in enumerate(columns)]
+        return self._state_names(), [
+            f"y{i}" if c is None else str(c) for i, c in enumerate(columns)
+        ]
 
     @staticmethod
     def _memory(run: Run) -> str:
@@ -305,14 +311,15 @@ def one_step(system: System, y: Array) -> tuple[Array, Array]:
     """
     block = len(y) if system.n <= _LARGE else max(2_000_000 // system.n**2, 1)
     means, scales = [], []
+    end: kalman.State | None = None
     for start in range(0, len(y), block):
         part, rows = system.rows(start, start + block), y[start : start + block]
-        if start:
-            part = part.after(end)
+        part = part if end is None else part.after(end)
         run = kalman.filter(part, rows)
         end = run.end
         mean, var = kalman.observed(part, run)
-        means.append(mean), scales.append(np.sqrt(var))
+        means.append(mean)
+        scales.append(np.sqrt(var))
     return np.concatenate(means), np.concatenate(scales)
 
 
@@ -321,5 +328,3 @@ def _split(covariates: Array | None, data: Sequences) -> list[Array | None]:
     if covariates is None:
         return [None] * len(data)
     return list(np.split(covariates, data.offsets[1:-1]))
-
-

@@ -30,6 +30,7 @@ class States:
     innovations, standardised_innovations : DataFrames with a column per channel: y - E[y | past], in model units,
         and divided by their standard deviations; independent N(0, 1) if the model is right (filter only).
     log_likelihood : total over all rows, in model units (filter only).
+    observed : DataFrame of what was observed, in model units.
 
     Where a state is still of infinite variance (a diffuse start), `scale` and `cov` are infinite on its diagonal.
     """
@@ -83,7 +84,9 @@ class States:
         variances = np.diagonal(self._cov, axis1=1, axis2=2)
         law = Normal(self._mean, np.sqrt(np.maximum(variances, 0.0)))
         low, high = law.quantile([(100 - level) / 200, (100 + level) / 200])
-        columns = pd.MultiIndex.from_product([self._labels[0], ["lo", "hi"]], names=["state", "bound"])
+        columns = pd.MultiIndex.from_product(
+            [self._labels[0], ["lo", "hi"]], names=["state", "bound"]
+        )
         both = np.stack([low, high], axis=2).reshape(len(low), -1)
         return self._data.restore(both, columns)
 
@@ -91,7 +94,9 @@ class States:
 
     def _need_filter(self, name: str) -> list[tuple[Run, Filtered]]:
         if not self._filters:
-            raise AttributeError(f"{name} belongs to a filter, these states are {self.kind}; use model.filter(x)")
+            raise AttributeError(
+                f"{name} belongs to a filter, these states are {self.kind}; use model.filter(x)"
+            )
         return self._filters
 
     @property
@@ -121,11 +126,28 @@ class States:
     def log_likelihood(self) -> float:
         return float(sum(f.log_likelihood for _, f in self._need_filter("log_likelihood")))
 
+    @property
+    def observed(self) -> pd.DataFrame:
+        """What was observed, in model units, a column per channel."""
+        return self._data.restore(self._data.values, self._labels[1])
+
     def plot(self, **options: Any) -> Any:
         """States with their bands; see `seqkit.plotting.plot_states`."""
         from seqkit.plotting import plot_states
 
         return plot_states(self, **options)
+
+    def plot_gain(self, **options: Any) -> Any:
+        """Gains over time; see `seqkit.plotting.plot_gain`."""
+        from seqkit.plotting import plot_gain
+
+        return plot_gain(self, **options)
+
+    def plot_innovations(self, **options: Any) -> Any:
+        """Diagnostics of the standardised innovations; see `seqkit.plotting.plot_innovations`."""
+        from seqkit.plotting import plot_innovations
+
+        return plot_innovations(self, **options)
 
     def __repr__(self) -> str:
         rows, n = self._mean.shape

@@ -24,7 +24,7 @@ from ._structural_system import Assembly
 from .state_space import End
 from .structural_results import StructuralResults
 
-_PATIENCE = 5.0  # seconds of work left from which processes are worth their start
+_HEAD_START, _PATIENCE = 0.5, 5.0  # seconds of work done, and left, from which processes are worth their start
 _SETTINGS = ("observation_var", "scale", "n_jobs")  # of a whole sum, not of one component
 
 
@@ -66,9 +66,7 @@ class StructuralForecaster(StructuralResults):
         for calendar in data.calendars:
             settled = tuple(term._settled(calendar) for term in self._terms)
             terms.append(terms[-1] if terms and settled == terms[-1] else settled)
-        jobs = [
-            (terms[i], names, data.array(i)[:, 0].copy(), inputs[i]) for i in range(len(data))
-        ]
+        jobs = [(terms[i], names, data.array(i)[:, 0].copy(), inputs[i]) for i in range(len(data))]
         fits = []
         for i, fit in enumerate(self._estimates(jobs)):
             if isinstance(fit, ValueError):
@@ -102,14 +100,14 @@ class StructuralForecaster(StructuralResults):
                 "fill them, or make the value missing"
             )
         parts: list[Array | None] = list(np.split(np.nan_to_num(covariates), data.offsets[1:-1]))
-        return parts, tuple(map(str, self._input_names))
+        return parts, tuple(map(str, self._input_names or ()))
 
     def _estimates(self, jobs: list[Any]) -> Iterator[StructuralFit | ValueError]:
         """The fits in order, in processes once it is clear that there is work for them."""
         start = time.perf_counter()
         for done, job in enumerate(jobs):
             spent = time.perf_counter() - start
-            if spent > 0.5 and spent / done * (len(jobs) - done) > _PATIENCE:
+            if done and spent > _HEAD_START and spent / done * (len(jobs) - done) > _PATIENCE:
                 yield from _in_processes(clone(self), jobs[done:], self.n_jobs)
                 return
             yield _attempt(self, job)

@@ -111,6 +111,12 @@ class StructuralResults(StateSpaceForecaster):
         labels = [block.label for block in layouts[0].blocks]
         return data.restore(np.concatenate(parts), [*labels, "irregular"])
 
+    def plot_components(self, x: Any = None, *, covariates: Any = None, **options: Any) -> Any:
+        """The components' contributions with their bands; see `seqkit.plotting.plot_components`."""
+        from seqkit.plotting import plot_components
+
+        return plot_components(self, x, covariates=covariates, **options)
+
     def _run_positions(self, data: Any, x: Any) -> Array:
         if x is None:
             return np.arange(len(data))
@@ -157,14 +163,12 @@ def _spreads(layout: Assembly, run: Run) -> Array:
     if len(run.y) * n**2 > LARGEST:
         raise ValueError(
             f"standard deviations need the covariances of {n} states in {len(run.y)} rows, "
-            f"{8e-9 * len(run.y) * n**2:.1f} GB; use Seasonal(form='trigonometric', harmonics=...) for fewer states, or a "
-            "shorter x"
+            f"{8e-9 * len(run.y) * n**2:.1f} GB; use Seasonal(form='trigonometric', harmonics=...) for fewer "
+            "states, or a shorter x"
         )
     cov = np.asarray(kalman.smooth(run.system, run.y).cov)
     rows = np.broadcast_to(run.system.observation[..., 0, :], cov.shape[:2])
-    parts = [
-        np.einsum("ti,tij,tj->t", rows[:, p], cov[:, p, p], rows[:, p]) for p in layout.places
-    ]
+    parts = [np.einsum("ti,tij,tj->t", rows[:, p], cov[:, p, p], rows[:, p]) for p in layout.places]
     whole = np.einsum("ti,tij,tj->t", rows, cov, rows)
     whole[np.isnan(run.y[:, 0])] = np.nan
     return np.sqrt(np.maximum(np.column_stack([*parts, whole]), 0.0))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 from math import factorial
-from typing import Any, ClassVar
+from typing import ClassVar
 
 import numpy as np
 
@@ -62,9 +62,13 @@ class _Motion(StateSpaceForecaster):
         for name in ("process_var", "observation_var"):
             value = getattr(self, name)
             if value is not None and not (isinstance(value, (int, float)) and 0 <= value < np.inf):
-                raise ValueError(f"{name} must be None (learnt) or a number of at least 0, got {value!r}")
+                raise ValueError(
+                    f"{name} must be None (learnt) or a number of at least 0, got {value!r}"
+                )
         if self.process_var == 0 and self.observation_var == 0:
-            raise ValueError("process_var and observation_var are both 0; at least one must be positive")
+            raise ValueError(
+                "process_var and observation_var are both 0; at least one must be positive"
+            )
 
     def _search(
         self, series: list[Array], given: dict[str, float | None], learnt: list[str], free: int, least: float
@@ -96,7 +100,7 @@ class _Motion(StateSpaceForecaster):
     def _scaled(
         self, series: list[Array], known: Array, ratio: float, free: int, least: float
     ) -> Array:
-        """Variances of the given ratio, or with the given one, their common scale being the best where both are free."""
+        """Variances of a ratio: around the one that is given, or with the best common scale."""
         if not np.isnan(known).all():
             other = known[~np.isnan(known)][0] or 1.0
             return np.where(np.isnan(known), other * ratio, known)

@@ -1,4 +1,4 @@
-"""Pictures of hidden states: the states and components with their bands, the gain, and the innovations.
+"""Pictures of hidden states: the states and components with their bands, and the gain.
 
 Each takes what a model returns (`seqkit.models.states.States`, or the fitted model itself for its components), draws
 one series, and returns a matplotlib Figure, whose ``axes`` may be drawn on.
@@ -7,7 +7,7 @@ one series, and returns a matplotlib Figure, whose ``axes`` may be drawn on.
 from __future__ import annotations
 
 import re
-from collections.abc import Hashable, Iterable, Mapping
+from collections.abc import Hashable, Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -32,7 +32,7 @@ def plot_states(
     names: Iterable[str] | None = None,
     series: Hashable = None,
     observed: Mapping[str, Any] | bool = True,
-    level: Iterable[float] = (80, 95),
+    level: float | Sequence[float] = (80, 95),
 ) -> Any:
     """Expected states with central intervals, one panel per state on a shared time axis.
 
@@ -58,14 +58,12 @@ def plot_states(
     """
     rows = _rows_of(states.mean.index, series)
     mean, scale, seen = (part[rows] for part in (states.mean, states.scale, _observed(states)))
-    shown = _chosen(names, mean.columns, "state")
-    behind = _behind(observed, shown, seen.columns)
+    shown, levels = _chosen(names, mean.columns, "state"), _levels(level)
+    behind = _behind(observed, mean.columns, seen.columns)
     figure, axes = _panels([2.0] * len(shown))
     for ax, name in zip(axes, shown, strict=True):
-        below = None
-        if name in behind:
-            below = seen[behind[name]].to_numpy()
-        _band(ax, mean.index, mean[name], scale[name], level, below, mean.shape[1])
+        below = seen[behind[name]].to_numpy() if name in behind else None
+        _band(ax, mean.index, mean[name], scale[name], levels, below, mean.shape[1])
         _title(ax, f"{name}, {states.kind}")
         tidy(ax)
     _legend(max(axes, key=lambda ax: len(ax.get_legend_handles_labels()[1])), axes[0])
@@ -80,7 +78,7 @@ def plot_components(
     *,
     covariates: Any = None,
     series: Hashable = None,
-    level: Iterable[float] = (80, 95),
+    level: float | Sequence[float] = (80, 95),
 ) -> Any:
     """The series with its smoothed trend, then what every other component contributes, the irregular last.
 
@@ -105,7 +103,7 @@ def plot_components(
     """
     means = model.components(x, covariates=covariates)
     rows = _rows_of(means.index, series)
-    means, levels = means[rows], list(level)
+    means, levels = means[rows], _levels(level)
     scales = means * 0.0
     if levels:
         scales = model.components(x, covariates=covariates, scale=True)[rows]
@@ -116,9 +114,9 @@ def plot_components(
     figure, axes = _panels([2.6, *[1.6] * (len(rest) + 1)])
     first, seen = axes[0], means.sum(axis=1, skipna=False).to_numpy()
     if trend is None:
-        first.plot(_times(means.index), seen, color=INK, alpha=0.6, lw=1.0, label="observed")
-        whole = means[parts].sum(axis=1).to_numpy()
-        first.plot(_times(means.index), whole, color=PALETTE[0], lw=1.6, label="components")
+        times, whole = _times(_time_level(means.index)), means[parts].sum(axis=1).to_numpy()
+        first.plot(times, seen, color=INK, alpha=0.6, lw=1.0, label="observed")
+        first.plot(times, whole, color=PALETTE[0], lw=1.6, label="components")
     else:
         _band(first, means.index, means[trend], scales[trend], levels, seen, 0)
     _title(first, trend or "sum of the components")
@@ -132,9 +130,7 @@ def plot_components(
     return figure
 
 
-def plot_gain(
-    states: Any, *, names: Iterable[str] | None = None, series: Hashable = None
-) -> Any:
+def plot_gain(states: Any, *, names: Iterable[str] | None = None, series: Hashable = None) -> Any:
     """The Kalman gain over time: how far each state moves for an innovation of 1, one panel per channel.
 
     The gain of a missing value is zero.
@@ -178,63 +174,6 @@ def plot_gain(
     return figure
 
 
-def plot_innovations(
-    states: Any, *, series: Hashable = None, channel: Hashable = None, lags: int | None = None
-) -> Any:
-    """Whether standardised innovations are independent N(0, 1), as they are where the model is right.
-
-    Over time with 95 % bounds; their histogram beside the N(0, 1) density; their autocorrelations with 95 % bounds,
-    and the Ljung-Box test of all of them together, its degrees of freedom not lowered by what was estimated; their
-    order statistics against normal quantiles. Missing ones, and those of a diffuse start, are left out.
-
-    Parameters
-    ----------
-    states : what `filter` returned.
-    series, channel : the ones to draw where there are several.
-    lags : of the autocorrelations; None for a fifth of the innovations, at most 20.
-
-    Returns
-    -------
-    The Figure.
-
-    Raises
-    ------
-    ValueError : several series or channels and none picked, fewer than 5 innovations, or too many lags.
-    KeyError : an unknown series or channel.
-    """
-    frame = states.standardised_innovations
-    frame = frame[_rows_of(frame.index, series)]
-    if channel is None and frame.shape[1] > 1:
-        raise ValueError(
-            f"there are {frame.shape[1]} channels; pick one, e.g. channel={frame.columns[0]!r}"
-        )
-    column = frame[_chosen(None if channel is None else [channel], frame.columns, "channel")[0]]
-    values = column.to_numpy()
-    known = values[~np.isnan(values)]
-    count = len(known)
-    if count < 5:
-        raise ValueError(f"{count} innovations are too few for a picture, which takes at least 5")
-    lags = max(min(20, count // 5), 1) if lags is None else lags
-    if not 1 <= lags < count:
-        raise ValueError(f"lags must be between 1 and {count - 1}, got {lags}")
-    correlations = _autocorrelations(values, lags)
-    figure = new_figure(8, 5.4)
-    over_time, histogram, dependence, quantiles = figure.subplots(2, 2).ravel()
-    _draw_innovations(over_time, _times(_time_level(column.index)), values)
-    _draw_histogram(histogram, known)
-    _draw_autocorrelations(dependence, correlations, count)
-    _draw_quantiles(quantiles, known)
-    statistic, p_value = _ljung_box(correlations, count)
-    figure.suptitle(
-        f"standardised innovations of {column.name}: mean {known.mean():.2f}, variance {known.var():.2f}, "
-        f"Ljung-Box Q({lags}) = {statistic:.1f}, p = {p_value:.3f}",
-        x=0.01, ha="left", fontsize=9.5, color=INK,
-    )  # fmt: skip
-    for ax in figure.axes:
-        tidy(ax)
-    return figure
-
-
 # -- what is drawn -------------------------------------------------------------------------------
 
 
@@ -245,7 +184,7 @@ def _observed(states: Any) -> pd.DataFrame:
 
 def _rows_of(index: pd.Index, series: Hashable) -> Any:
     """Which rows belong to the one series that is drawn."""
-    if index.nlevels == 1:
+    if not isinstance(index, pd.MultiIndex):
         if series is not None:
             raise KeyError(f"no series {series!r}; this is one series, leave series= out")
         return np.ones(len(index), dtype=bool)
@@ -269,14 +208,16 @@ def _chosen(names: Iterable[Any] | None, known: pd.Index, what: str) -> list[Any
     return shown
 
 
-def _behind(observed: Mapping[str, Any] | bool, shown: list[str], channels: pd.Index) -> dict:
+def _behind(
+    observed: Mapping[str, Any] | bool, names: pd.Index, channels: pd.Index
+) -> dict[str, Any]:
     """The channel to draw behind a state."""
     if isinstance(observed, Mapping):
-        _chosen(observed.values(), channels, "channel")
+        _chosen(observed, names, "state"), _chosen(observed.values(), channels, "channel")
         return dict(observed)
     if not observed:
         return {}
-    alike = {name: name for name in shown if name in channels}
+    alike = {name: name for name in names if name in channels}
     return {"level": channels[0], **alike} if len(channels) == 1 else alike
 
 
@@ -284,33 +225,15 @@ def _time_level(index: pd.Index) -> pd.Index:
     return index if index.nlevels == 1 else index.get_level_values(1)
 
 
-def _quantile(levels: Iterable[float]) -> list[tuple[float, float]]:
+def _levels(level: float | Sequence[float]) -> list[tuple[float, float]]:
     """Levels in percent, widest first, each with its number of standard deviations."""
     from scipy.special import ndtri
 
-    wanted = sorted(levels, reverse=True)
+    wanted = sorted(np.atleast_1d(np.asarray(level, dtype=float)).tolist(), reverse=True)
     for one in wanted:
         if not 0 < one < 100:
             raise ValueError(f"level must be percentages between 0 and 100, got {one!r}")
     return [(one, float(ndtri((100 + one) / 200))) for one in wanted]
-
-
-def _autocorrelations(values: Array, lags: int) -> Array:
-    """Of the pairs that are known, over the sum of squares (Parzen 1963); (lags,)."""
-    known = values[~np.isnan(values)]
-    centred = np.nan_to_num(values - known.mean())
-    total = centred @ centred
-    products = np.array([centred[j:] @ centred[:-j] for j in range(1, lags + 1)])
-    return products / total if total > 0 else products
-
-
-def _ljung_box(correlations: Array, count: int) -> tuple[float, float]:
-    """Q = n (n + 2) sum_j r_j^2 / (n - j) and its chi-squared p-value (Ljung & Box 1978)."""
-    from scipy.special import chdtrc
-
-    h = np.arange(1, len(correlations) + 1)
-    statistic = count * (count + 2) * float((correlations**2 / (count - h)).sum())
-    return statistic, float(chdtrc(len(h), statistic))
 
 
 # -- how it is drawn -----------------------------------------------------------------------------
@@ -324,11 +247,11 @@ def _panels(heights: list[float]) -> tuple[Any, list[Any]]:
 
 
 def _band(
-    ax: Any, index: pd.Index, mean: pd.Series, scale: pd.Series, level: Iterable[float],
+    ax: Any, index: pd.Index, mean: pd.Series, scale: pd.Series, widths: list[tuple[float, float]],
     seen: Array | None, start: int,
 ) -> None:  # fmt: skip
     """A line with its intervals; very wide ones in the first `start` rows run out of the picture."""
-    times, widths = _times(_time_level(index)), _quantile(level)
+    times = _times(_time_level(index))
     spread = scale.to_numpy()
     spread = np.where(np.isfinite(spread), spread, np.nan)
     centre = np.where(np.isnan(spread), np.nan, mean.to_numpy()) if widths else mean.to_numpy()
@@ -343,10 +266,11 @@ def _band(
     ax.plot(times, centre, color=PALETTE[0], lw=1.6, label="mean")
     ax.margins(x=0.01)
     if start and widths:
-        usual = START * np.nanmedian(spread) if np.isfinite(spread).any() else 0.0
-        first = np.arange(len(spread)) < np.flatnonzero(np.append(np.isfinite(spread), True))[0] + start
-        if (first & (spread > usual)).any():
-            reach = np.where(first & (spread > usual), 0.0, widths[0][1] * spread)
+        known = np.isfinite(spread)
+        usual = START * np.median(spread[known]) if known.any() else 0.0
+        wide = (known.cumsum() <= start) & (spread > usual)
+        if wide.any():
+            reach = np.where(wide, 0.0, widths[0][1] * spread)
             _frame(ax, [centre - reach, centre + reach] + ([] if seen is None else [seen]))
 
 
@@ -378,60 +302,3 @@ def _legend(source: Any, ax: Any) -> None:
 def _note(ax: Any, text: str) -> None:
     ax.set_xlabel(text, loc="right")
     tidy(ax)
-
-
-def _bounds(ax: Any, *heights: float) -> None:
-    for height in heights:
-        ax.axhline(height, color=INK, alpha=0.6, lw=0.8, linestyle=(0, (4, 2)))
-
-
-def _draw_innovations(ax: Any, times: Any, values: Array) -> None:
-    from scipy.special import ndtri
-
-    bound = float(ndtri(0.975))
-    ax.plot(times, values, color=PALETTE[0], lw=1.0, marker=_marker(values), ms=4)
-    ax.axhline(0.0, color=INK, alpha=0.4, lw=0.8)
-    _bounds(ax, -bound, bound)
-    ax.margins(x=0.01)
-    _title(ax, "over time, 95 % bounds")
-    if isinstance(times, pd.DatetimeIndex):
-        from matplotlib.dates import AutoDateLocator, ConciseDateFormatter
-
-        locator = AutoDateLocator(minticks=3, maxticks=6)
-        ax.xaxis.set_major_locator(locator)
-        ax.xaxis.set_major_formatter(ConciseDateFormatter(locator, show_offset=False))
-
-
-def _draw_histogram(ax: Any, known: Array) -> None:
-    edge = max(3.2, float(np.abs(known).max()) * 1.05)
-    ax.hist(known, bins="fd", density=True, color=PALETTE[0], alpha=0.45, edgecolor="white", lw=0.5)
-    grid = np.linspace(-edge, edge, 200)
-    ax.plot(grid, np.exp(-(grid**2) / 2) / np.sqrt(2 * np.pi), color=INK, lw=1.2)
-    _title(ax, "histogram, N(0, 1)")
-
-
-def _draw_autocorrelations(ax: Any, correlations: Array, count: int) -> None:
-    from matplotlib.ticker import MaxNLocator
-
-    bound = 1.959963984540054 / np.sqrt(count)
-    lags = np.arange(1, len(correlations) + 1)
-    ax.vlines(lags, 0.0, correlations, color=PALETTE[0], lw=3 if len(lags) <= 30 else 1)
-    ax.axhline(0.0, color=INK, alpha=0.4, lw=0.8)
-    _bounds(ax, -bound, bound)
-    reach = max(2.2 * bound, 1.15 * float(np.abs(correlations).max()))
-    ax.set_ylim(-reach, reach)
-    ax.set_xlim(0, len(lags) + 1)
-    ax.xaxis.set_major_locator(MaxNLocator(6, integer=True))
-    ax.set_xlabel("lag")
-    _title(ax, "autocorrelations, 95 % bounds")
-
-
-def _draw_quantiles(ax: Any, known: Array) -> None:
-    from scipy.special import ndtri
-
-    expected = ndtri((np.arange(len(known)) + 0.5) / len(known))
-    ends = [expected[0], expected[-1]]
-    ax.plot(ends, ends, color=INK, alpha=0.6, lw=1.0)
-    ax.plot(expected, np.sort(known), ".", color=PALETTE[0], ms=4)
-    ax.set_xlabel("normal quantile")
-    _title(ax, "ordered, against normal quantiles")
