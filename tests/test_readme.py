@@ -45,7 +45,7 @@ def test_readme_runs_as_written(tmp_path, monkeypatch, capsys):
 @pytest.mark.parametrize("script", TUTORIALS, ids=[p.stem for p in TUTORIALS])
 def test_tutorial_runs(script, tmp_path):
     command = [sys.executable, "-W", "error", str(script), str(tmp_path)]
-    run = subprocess.run(command, capture_output=True, text=True, timeout=180)
+    run = subprocess.run(command, capture_output=True, text=True, timeout=600)
     assert run.returncode == 0, run.stderr[-2000:]
     assert len(list(tmp_path.glob("*.png"))) >= 2
     assert len(run.stdout.splitlines()) > 30

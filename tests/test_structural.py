@@ -271,13 +271,6 @@ def test_optimum_is_at_least_that_of_statsmodels(model, options, seed):
     assert model().fit(y).log_likelihood_ >= theirs.llf - 1e-6
 
 
-def test_a_random_walk_and_a_smooth_trend_are_both_tried():
-    layout = Assembly([block("trend", False)], None)
-    found = layout.elsewhere(np.array([2.0, 0.0, 1.0]))
-    assert len(found) == 1 and found[0][0] == 0.0 and found[0][1] > 0.0
-    assert layout.elsewhere(np.array([2.0, 0.1, 1.0])) == []
-
-
 @pytest.mark.parametrize("truth", [1e-5, 1e-2, 1.0, 1e3])
 @pytest.mark.parametrize("seed", range(4))
 def test_compiled_search_of_the_local_level_finds_the_highest_hill(truth, seed):

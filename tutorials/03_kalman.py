@@ -15,7 +15,6 @@ import pandas as pd
 from matplotlib.figure import Figure
 
 import seqkit
-from seqkit.plotting import plot_components, plot_innovations
 
 folder = Path(sys.argv[1] if len(sys.argv) > 1 else "out/tutorials")
 folder.mkdir(parents=True, exist_ok=True)
@@ -59,7 +58,8 @@ heading("1. The problem: where is it, if it is never seen and the start is unkno
 #
 # h_0 itself is unknown: mu_0 is a guess and P_0 says how far off the guess may be. All beliefs stay
 # normal, so a mean and a variance are all there is to carry along. Each reading moves the mean by a
-# share K, the gain, of its surprise y - mean. The whole filter is three lines:
+# share K, the gain, of its surprise y - mean. The whole filter is three lines: predict (time makes unsure),
+# weigh (the own uncertainty against that of the reading), correct (the reading makes sure).
 
 rng = np.random.default_rng(2)
 a, q, r = 1.0, 0.02, 1.0
@@ -71,12 +71,9 @@ mean, variance = 0.0, 25.0  # mu_0 and P_0: "about 0, give or take 5"
 by_hand = []
 for t in range(T):
     if t > 0:
-        mean, variance = a * mean, a * variance * a + q  # predict: time makes unsure
-    gain = variance / (variance + r)  # weigh: own uncertainty against that of the reading
-    mean, variance = (
-        mean + gain * (y[t] - mean),
-        (1 - gain) * variance,
-    )  # correct: readings make sure
+        mean, variance = a * mean, a * variance * a + q
+    gain = variance / (variance + r)
+    mean, variance = mean + gain * (y[t] - mean), (1 - gain) * variance
     by_hand.append((mean, variance, gain))
 
 # The same with matrices, for any number of states and outputs:
@@ -93,9 +90,8 @@ model = scalar(q, r)
 states = model.filter(y)
 library = np.column_stack([states.mean, states.cov[:, 0], states.gain[:, 0]])
 print(f"largest difference to the three lines: {np.abs(library - by_hand).max():.1e}")
-print(
-    pd.DataFrame(library, columns=["mean", "variance", "gain"]).iloc[[0, 1, 2, 5, 20, 59]].round(3)
-)
+library = pd.DataFrame(library, columns=["mean", "variance", "gain"])
+print(library.iloc[[0, 1, 2, 5, 20, 59]].round(3))
 print(f"log-likelihood of the readings: {model.log_likelihood(y):.2f}")
 
 # Filtering uses the readings up to now. Looking back one knows the later ones, too: smoothing.
@@ -186,7 +182,7 @@ model = seqkit.LocalLevel().fit(nile)
 print(model.summary())
 print(f"\nobservation variance {model.params_['observation_var']:.1f}, level variance "
       f"{model.params_['level_var']:.1f}, log-likelihood {model.log_likelihood_:.4f}")  # fmt: skip
-save(plot_innovations(model.filter()), "03_nile_innovations.png")
+save(model.filter().plot_innovations(), "03_nile_innovations.png")
 
 # One-step errors look fine: independent, normal, of variance one. But a break may hide in the middle of a
 # sample, where the smoother smears it out. Auxiliary residuals look at the two disturbances themselves given
@@ -194,6 +190,8 @@ save(plot_innovations(model.filter()), "03_nile_innovations.png")
 # break in those of the level. To have the level's disturbance smoothed, make it a state of its own:
 #
 #     level_t = level_{t-1} + step_{t-1},     step_t ~ N(0, level_var)
+#
+# The variance of a smoothed disturbance is what smoothing took away from that of the disturbance.
 
 level_var, noise_var = model.params_["level_var"], model.params_["observation_var"]
 with_step = seqkit.LDS.from_params(
@@ -202,19 +200,15 @@ with_step = seqkit.LDS.from_params(
     initial_mean=[0.0, 0.0], initial_cov=np.diag([0.0, level_var]), diffuse=[1, 0],
 )  # fmt: skip
 smoothed = with_step.smooth(nile)
-left = np.sqrt(
-    level_var - smoothed.scale["state1"].iloc[:-1] ** 2
-)  # Var(E[step | y]): total less what is left
-steps = (smoothed.mean["state1"].iloc[:-1] / left).set_axis(
-    nile.index[1:]
-)  # the step INTO the year
+mean, scale = (part["state1"].iloc[:-1] for part in (smoothed.mean, smoothed.scale))
+steps = (mean / np.sqrt(level_var - scale**2)).set_axis(nile.index[1:])  # the year it leads into
 irregular = model.components()["irregular"]
 outliers = irregular / np.sqrt(noise_var - model.components(scale=True)["irregular"] ** 2)
 for what, values in (("observation", outliers), ("level", steps)):
     year = values.abs().idxmax()
     print(f"largest auxiliary residual of the {what}: {values[year]:+.2f} in {year:%Y}")
 
-# The level fell between 1898 and 1899, when the old dam at Aswan was begun. Say so with a step:
+# The level fell between 1898 and 1899, which is often put down to the first dam at Aswan. Say so with a step:
 
 dam = pd.DataFrame({"dam": (nile.index.year >= 1899).astype(float)}, index=nile.index)
 broken = (seqkit.LocalLevel() + seqkit.Regression()).fit(nile, covariates=dam)
@@ -226,9 +220,9 @@ print(pd.DataFrame({
     for name, fit in (("local level", model), ("with a step in 1899", broken))
 }).T.round(2).to_string())  # fmt: skip
 
-# With the step the level stands still: all that looked like a wandering river was one dam. (A diffuse
-# likelihood counts the unknown height of the step in the step's own units, here a step of one; criteria of
-# models with different diffuse states compare roughly, and 25 is more than roughly.)
+# With the step the level stands still: all that looked like a wandering river was one break. (A diffuse
+# likelihood depends on the units of the covariate, here 0 and 1, so such criteria compare only roughly; a
+# difference of 25 is more than that.)
 
 figure, (top, bottom) = panels(2, 1, 8, 6, sharex=True)
 top.plot(nile, color=INK, alpha=0.5, lw=1, label="volume")
@@ -262,15 +256,11 @@ for (upper, lower), states in zip(axes.T, (model.filter(holes), model.smooth(hol
     title(lower, f"standard deviation, {states.kind}")
 save(figure, "03_nile_missing.png")
 scales = pd.DataFrame(
-    {"filtered": model.filter(holes).scale["level"], "smoothed": model.smooth(holes).scale["level"]}
+    {s.kind: s.scale["level"] for s in (model.filter(holes), model.smooth(holes))}
 )
+scales.index = scales.index.year
 print("\nstandard deviation of the level around the first gap:")
-print(
-    scales.loc["1889":"1912"]
-    .iloc[[0, 1, 2, 11, 21, 22]]
-    .round(1)
-    .set_axis([1889, 1890, 1891, 1900, 1910, 1911])
-)
+print(scales.loc[[1889, 1890, 1891, 1900, 1910, 1911]].round(1))
 
 # ---------------------------------------------------------------------------------------------
 heading("5. Airline passengers, taken apart and put together")
@@ -284,17 +274,14 @@ print({name: float(f"{value:.3g}") for name, value in model.params_.items()})
 parts = model.components()
 print(parts.head(3).round(3))
 print(f"the parts sum to the series: {np.allclose(parts.sum(axis=1), train)}")
-save(plot_components(model), "03_airline_components.png")
+save(model.plot_components(), "03_airline_components.png")
 
 forecast = model.predict(24)
 for level in (80, 95):
     bounds = forecast.interval(level)
-    print(
-        f"{level} % interval covers {((bounds['lo'] <= test) & (test <= bounds['hi'])).mean():.0%} of 24 months"
-    )
-passengers = (
-    forecast.exp()
-)  # the forecast of passengers: the distribution is transformed, not its mean
+    covered = ((bounds["lo"] <= test) & (test <= bounds["hi"])).mean()
+    print(f"{level} % interval covers {covered:.0%} of 24 months")
+passengers = forecast.exp()  # of the whole distribution, not of its mean
 naive = seqkit.SeasonalNaive(12).fit(np.exp(train)).predict(24).mean
 for name, values in (("structural", passengers.median), ("seasonal naive", naive)):
     error = 100 * np.abs(np.log(values) - test).mean()
@@ -319,10 +306,10 @@ model = seqkit.ConstantVelocity().fit(seen)
 print({name: round(value, 3) for name, value in model.params_.items()}, "(true noise: 2.25)")
 filtered, smoothed = model.filter(), model.smooth()
 for states in (filtered, smoothed):
-    error = np.sqrt(((states.mean[["east", "north"]] - path) ** 2).sum(axis=1))
-    claimed = np.sqrt((states.scale[["east", "north"]] ** 2).sum(axis=1))
-    print(f"{states.kind}: error in sight {np.delete(error.to_numpy(), np.r_[gap]).mean():.2f}, "
-          f"out of sight {error.iloc[gap].mean():.2f} (claimed {claimed.iloc[gap].mean():.2f})")  # fmt: skip
+    error = ((states.mean[["east", "north"]] - path) ** 2).sum(axis=1).to_numpy()
+    claimed = (states.scale[["east", "north"]] ** 2).sum(axis=1).to_numpy()
+    print(f"{states.kind}: error in sight {np.sqrt(np.delete(error, np.r_[gap]).mean()):.2f}, "
+          f"out of sight {np.sqrt(error[gap].mean()):.2f} (claimed {np.sqrt(claimed[gap].mean()):.2f})")  # fmt: skip
 
 figure, axes = panels(1, 2, 9.5, 4.4, sharex=True, sharey=True)
 circle = np.linspace(0, 2 * np.pi, 60)
@@ -393,9 +380,8 @@ angle = np.linspace(0, 2 * np.pi, 200)
 right.plot(np.cos(angle), np.sin(angle), color=INK, alpha=0.4, lw=0.8)
 for model, mark, colour, name in ((truth, "o", RED, "true"), (learnt, "x", BLUE, "learnt")):
     value = eigenvalues(model)
-    right.plot(
-        value.real, value.imag, mark, color=colour, ms=9, mfc="none", mew=2, ls="", label=name
-    )
+    style = {"color": colour, "ms": 9, "mfc": "none", "mew": 2, "ls": ""}
+    right.plot(value.real, value.imag, mark, label=name, **style)
 title(right, "eigenvalues of the transition")
 right.set(aspect="equal", xlabel="real", ylabel="imaginary")
 right.legend(frameon=False, loc="center")

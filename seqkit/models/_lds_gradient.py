@@ -20,7 +20,7 @@ from ._lds_problem import Fit, Problem
 DIRECT = (
     "transition", "process_cov", "observation", "observation_cov", "initial_mean", "initial_cov",
 )  # fmt: skip
-REFUSED = 1e10  # the loss where there is no likelihood
+RESTARTS, RESTART_GAIN = 5, 1e-5  # of a search, while it gains that much per observed value
 STABLE = 0.99  # largest eigenvalue of a transition to begin with under a stationary start
 
 
@@ -85,35 +85,61 @@ def warmed_up(problem: Problem, values: Values, steps: int) -> Values:
     return found if stationary_start(found) is not None else values
 
 
+class _Loss:
+    """Minus the mean log-likelihood per observed value, with its gradient, as a function of the coordinates.
+
+    Where there is none (no stationary start, say), the loss is that of the best point so far and what its slope would
+    gain on the way: a line search then comes back by half, whereas a huge number would send it back to where it
+    began.
+    """
+
+    def __init__(self, problem: Problem, coordinates: Coordinates):
+        self.problem, self.coordinates = problem, coordinates
+        self.count = max(problem.observed, 1)
+        self.best: tuple[float, Array, Array] | None = None
+
+    def __call__(self, x: Array) -> tuple[float, Array]:
+        trial, value = self.coordinates.unpack(x), np.nan
+        if self.coordinates.proper(trial):
+            try:
+                value, gradients = score(self.problem, trial)
+            except ValueError:
+                value = np.nan
+        if not np.isfinite(value):
+            if self.best is None:
+                raise ValueError(
+                    "the likelihood at the starting values is not finite; scale the data, or give more of the matrices"
+                )
+            best, at, slope = self.best
+            return best + max(abs(float(slope @ (x - at))), 1e-8), np.zeros(len(x))
+        loss, slope = -value / self.count, -self.coordinates.pull(x, gradients) / self.count
+        if self.best is None or loss < self.best[0]:
+            self.best = loss, x.copy(), slope
+        return loss, slope
+
+
 def run(problem: Problem, values: Values, *, max_iter: int, tol: float) -> Fit:
-    """L-BFGS-B from `values`; stops when an iteration gains less than `tol` per observed value."""
+    """L-BFGS-B from `values`; stops when an iteration gains less than `tol` per observed value.
+
+    A search that a boundary has stopped begins again there, without what it had learnt of the curvature.
+    """
     from scipy.optimize import Bounds, minimize
 
     coordinates = Coordinates(problem.spec, values, natural_sizes(problem, values), logs=False)
-    count = max(problem.observed, 1)
-    history: list[float] = []
-
-    def loss(x: Array) -> tuple[float, Array]:
-        trial = coordinates.unpack(x)
-        try:
-            value, gradients = score(problem, trial) if coordinates.proper(trial) else (np.nan, {})
-        except ValueError:  # no stationary start
-            value = np.nan
-        if not np.isfinite(value):
-            return REFUSED, np.zeros(len(x))
-        return -value / count, -coordinates.pull(x, gradients) / count
-
+    loss = _Loss(problem, coordinates)
     x = coordinates.pack(values)
-    first = loss(x)[0]
-    history.append(-first * count)
+    history = [-loss(x)[0] * loss.count]
     if not len(coordinates):
         return Fit(values, history, True)
-    low, high = coordinates.bounds()
-    found = minimize(
-        loss, x, jac=True, method="L-BFGS-B", bounds=Bounds(low, high),
-        callback=lambda intermediate_result: history.append(-float(intermediate_result.fun) * count),
-        options={"maxiter": max_iter, "maxfun": 20 * max_iter, "ftol": tol, "gtol": 1e-7, "maxcor": 30},
-    )  # fmt: skip
-    if not found.fun < REFUSED:
-        return Fit(values, history, False)
-    return Fit(coordinates.unpack(found.x), history, bool(found.status != 1))
+    settled = False
+    for _ in range(RESTARTS):
+        begin, left = history[-1], max_iter + 1 - len(history)
+        found = minimize(
+            loss, x, jac=True, method="L-BFGS-B", bounds=Bounds(*coordinates.bounds()),
+            callback=lambda intermediate_result: history.append(-float(intermediate_result.fun) * loss.count),
+            options={"maxiter": left, "maxfun": 20 * left, "ftol": tol, "gtol": 1e-7, "maxcor": 30},
+        )  # fmt: skip
+        x, settled = found.x, found.status == 0
+        if found.status == 1 or history[-1] - begin < RESTART_GAIN * loss.count:
+            break
+    return Fit(coordinates.unpack(x), history, bool(settled or found.status == 2))

@@ -103,11 +103,29 @@ def scale_is_open(spec: Specification, values: Values) -> bool:
     return bool(np.abs(traces @ _null_space(given)).max(initial=0.0) > 1e-6)
 
 
+def _open_ways(coordinates: Coordinates, spec: Specification, values: Values) -> Array:
+    """The coordinates' changes when the states change their basis, orthonormal columns."""
+    n = len(values["initial_mean"])
+    columns = []
+    for way in _null_space(_changes(spec, values)[0]).T:
+        change = moved(values, spec.diffuse, way[: n * n].reshape(n, n), way[n * n :])
+        ends = []
+        for side in (STEP, -STEP):
+            shifted = {
+                name: values[name] + side * change[name] for name in NAMES if spec.learns(name)
+            }
+            ends.append(coordinates.pack(values | shifted))
+        columns.append((ends[0] - ends[1]) / (2 * STEP))
+    ways = np.array(columns).reshape(len(columns), len(coordinates)).T
+    left, size, _ = np.linalg.svd(ways, full_matrices=False)
+    return left[:, size > 1e-7 * size.max(initial=0.0)]
+
+
 def standard_errors(problem: Problem, values: Values) -> Values:
     """Square roots of the diagonal of the inverse observed information, in the shapes of the matrices.
 
-    The information is the Jacobian of the exact score by central differences. Elements that are given have
-    0, those that the data do not determine NaN.
+    The information is the Jacobian of the exact score by central differences, over the directions that are not a
+    change of basis. Elements that are given have 0, those that the data do not determine NaN.
     """
     coordinates = Coordinates(problem.spec, values, natural_sizes(problem, values))
     x = coordinates.pack(values)
@@ -115,18 +133,19 @@ def standard_errors(problem: Problem, values: Values) -> Values:
     def slope(at: Array) -> Array:
         return coordinates.pull(at, score(problem, coordinates.unpack(at))[1])
 
-    jacobian = _differences(slope, x)
-    information = -(jacobian + jacobian.T) / 2
     reach = _differences(lambda at: coordinates.elements(coordinates.unpack(at)), x)
-    eigenvalues, vectors = (
-        np.linalg.eigh(information) if len(x) else (np.zeros(0), np.zeros((0, 0)))
-    )
-    known = eigenvalues > SINGULAR * eigenvalues.max(initial=0.0)
-    loads = reach @ vectors
-    variances = (loads[:, known] ** 2 / eigenvalues[known]).sum(1)
-    size = np.linalg.norm(loads, axis=1)
-    lost = np.linalg.norm(loads[:, ~known], axis=1) > 1e-4 * np.where(size > 0, size, np.inf)
-    errors = np.where(lost, np.nan, np.sqrt(variances))
+    errors, size = np.zeros(len(reach)), np.linalg.norm(reach, axis=1)
+    if len(x):
+        lost = _open_ways(coordinates, problem.spec, values)
+        kept = _null_space(lost.T) if lost.shape[1] else np.eye(len(x))
+        jacobian = _differences(slope, x)
+        eigenvalues, vectors = np.linalg.eigh(-kept.T @ (jacobian + jacobian.T) @ kept / 2)
+        known = eigenvalues > SINGULAR * eigenvalues.max(initial=0.0)
+        vectors = kept @ vectors
+        lost = np.hstack([lost, vectors[:, ~known]])
+        spread = ((reach @ vectors[:, known]) ** 2 / eigenvalues[known]).sum(1)
+        unknown = np.linalg.norm(reach @ lost, axis=1) > 1e-4 * np.where(size > 0, size, np.inf)
+        errors = np.where(unknown, np.nan, np.sqrt(spread))
     edges = np.cumsum([values[name].size for name in NAMES])[:-1]
     return {
         name: part.reshape(values[name].shape)

@@ -215,7 +215,7 @@ def start_of(values: Values, spec: Specification, size: float) -> tuple[Array, A
         if found is None:
             raise ValueError(
                 'initial="stationary" needs eigenvalues of the transition inside the unit circle; '
-                'pass diffuse=[1, ...] for a start without knowledge, or initial_mean and initial_cov'
+                "pass diffuse=[1, ...] for a start without knowledge, or initial_mean and initial_cov"
             )
         mean, cov = found
     if spec.initial == "approximate" and not cov.any():

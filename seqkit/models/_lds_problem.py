@@ -134,7 +134,7 @@ class Problem:
         apart = ~np.eye(len(self.variances), dtype=bool)
         given = self.spec.values["observation_cov"]
         diagonal = not (self.spec.free["observation_cov"] & apart).any()
-        diagonal &= not np.nan_to_num(given[..., apart]).any()
+        diagonal &= given.ndim == 2 and not np.nan_to_num(given[..., apart]).any()
         return diagonal and not all(part.complete for part in self.parts)
 
     @cached_property

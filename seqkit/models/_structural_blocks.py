@@ -16,19 +16,23 @@ import numpy as np
 
 from seqkit.data.sequences import Array
 
-_SMOOTH = 0.015  # slope_var of a smooth trend by level_var of a random walk that is about as rough
 Kind = Literal["variance", "damping", "period", "coefficient"]
 
 
 @dataclasses.dataclass(frozen=True)
 class Parameter:
-    """A number in the matrices: `given`, or to be learnt (None) between `low` and `high`."""
+    """A number in the matrices: `given`, or to be learnt (None) between `low` and `high`.
+
+    `drives` is set for the noise of a stationary process: how many parameters before it, a damping or
+    coefficients, say how much of the process lasts.
+    """
 
     name: str
     kind: Kind = "variance"
     low: float = 0.0
     high: float = np.inf
     given: float | None = None
+    drives: int = 0
 
 
 class Block:
@@ -63,10 +67,6 @@ class Block:
     def slopes(self, values: Array) -> dict[int, Array]:
         """The derivative of the transition, (n, n), by each parameter that it depends on."""
         return {}
-
-    def elsewhere(self, values: Array) -> list[Array]:
-        """Values where another hill of the likelihood may be, when its top has been found at `values`."""
-        return []
 
     def diffuse(self, taken: set[Any]) -> Array:
         """The diffuse part of the first state's covariance, (n, n).
@@ -103,14 +103,6 @@ class TrendBlock(Block):
     def turn(self, values: Array, transition: Array) -> None:
         if len(values) == 3:
             transition[1, 1] = values[2]
-
-    def elsewhere(self, values: Array) -> list[Array]:
-        """A random walk with a constant slope and a smooth trend can each be a hill of their own."""
-        level, slope = values[:2]
-        if any(p.given is not None for p in self.parameters[:2]) or (level > 0.0) == (slope > 0.0):
-            return []
-        other = (0.0, _SMOOTH * level) if level > 0.0 else (slope / _SMOOTH, 0.0)
-        return [np.concatenate([other, values[2:]])]
 
     def slopes(self, values: Array) -> dict[int, Array]:
         return {2: np.array([[0.0, 0.0], [0.0, 1.0]])} if len(values) == 3 else {}
@@ -184,11 +176,12 @@ class CycleBlock(Block):
         if damping is not False:
             given = None if damping is True else float(damping)
             parameters += [Parameter(f"{label}_damping", "damping", 0.0, 1.0, given)]
-        parameters += [Parameter(f"{label}_var", given=variance)]
+        lasting = damping is not False and given != 1.0
+        parameters += [Parameter(f"{label}_var", given=variance, drives=int(lasting))]
         noises = [(len(parameters) - 1, slice(0, 2))]
         observation = np.array([1.0, 0.0])
         super().__init__(label, [label, f"{label}*"], parameters, noises, np.eye(2), observation)
-        self.stationary = damping is not False and given != 1.0
+        self.stationary = lasting
 
     @staticmethod
     def _turned(values: Array) -> tuple[float, Array, Array]:
@@ -217,7 +210,7 @@ class AutoregressiveBlock(Block):
         parameters = [
             Parameter(f"{label}.L{i}", "coefficient", -np.inf) for i in range(1, order + 1)
         ]
-        parameters += [Parameter(f"{label}_var", given=variance)]
+        parameters += [Parameter(f"{label}_var", given=variance, drives=order)]
         noises = [(order, slice(0, 1))]
         companion = np.eye(order, k=-1)
         super().__init__(label, names, parameters, noises, companion, np.eye(order)[0])

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-from itertools import product
 from typing import Any
 
 import numpy as np
@@ -12,19 +11,13 @@ from seqkit.data.sequences import Array
 from seqkit.persistence import Record
 
 from ._structural_blocks import Parameter
+from ._structural_starts import hills
 from ._structural_system import Assembly, Space
 
 EXACT = 1e-24  # of the squared size of the data: what is left of a series that the model fits without error
 STEPS = 200  # of a search
 _NEAR = 1e-10  # gain in log-likelihood, relative to its size, at which a search has arrived
-_PROPORTIONS = (  # of the variances to begin from, by a word in their names
-    {"observation": 1.0, "slope": 1e-3, "seasonal": 0.01, "regression": 1e-3, "": 0.1},
-    {"observation": 0.3, "slope": 1e-2, "seasonal": 0.1, "regression": 1e-2, "": 1.0},
-    {"observation": 1.0, "slope": 1e-5, "seasonal": 1e-3, "regression": 1e-4, "": 1e-3},
-)
-_WORTH = 4.0  # of log-likelihood: how far below the best a point may be to begin again from
-_DAMPING = 0.8
-_SHARES = (0.1, 0.3, 0.5, 0.7, 0.9)  # of the way from the slowest to the fastest cycle
+_HOPE = 5.0  # times what a step promises: the most that a hill is thought to have left after three steps
 
 
 @dataclasses.dataclass(eq=False)
@@ -232,26 +225,26 @@ class Search:
     def __init__(self, likelihood: Likelihood, space: Space, parameters: list[Parameter]) -> None:
         self.likelihood, self.space, self.parameters = likelihood, space, parameters
         self._bends: list[tuple[Array, Array]] = []  # steps, and how the gradient fell over them
-        start, exact = self._start()
-        self.best, self.history, self.converged = start, [start.value], True
+        first, *others = hills(parameters)
+        self.best, exact = self._start(first)
+        self.history, self.converged = [self.best.value], True
         if exact or not len(space):
             return
-        self.best, self.history, self.converged = self._climb(start)
-        for values in likelihood.assembly.elsewhere(self.best.values):
-            start = likelihood.at(space, space.locate(values))
-            if start.value < self.best.value - _WORTH:
-                continue
-            best, history, converged = self._climb(start)
-            if best.value > self.best.value + 1e-6:
+        self.best, self.history, self.converged = self._climb(self.best)
+        for guesses in others:
+            best, history, converged = self._climb(self._start(guesses)[0], self.best.value)
+            if best.value > self.best.value + _NEAR * (1.0 + abs(best.value)):
                 self.best, self.history, self.converged = best, history, converged
 
-    def _climb(self, best: Point) -> tuple[Point, list[float], bool]:
-        """From a point to the top of its hill."""
+    def _climb(self, best: Point, beat: float = -np.inf) -> tuple[Point, list[float], bool]:
+        """From a point to the top of its hill, or as far as is needed to see that it will not `beat` another."""
         history, damping, promised = [best.value], 0.0, np.inf
         self._bends = []
         for _ in range(STEPS):
             step, promised = self._step(best, damping)
             if promised <= _NEAR * (1.0 + abs(best.value)) or damping > 1e8:
+                break
+            if len(history) > 3 and best.value + _HOPE * promised < beat:
                 break
             point = self._try(best, step)
             if point is not None and point.value > best.value:
@@ -296,9 +289,9 @@ class Search:
 
     # -- where to begin --------------------------------------------------------------------------
 
-    def _start(self) -> tuple[Point, bool]:
-        """The best of a few guesses, on its best scale; and whether the model fits the data without error."""
-        found = [self._scaled(self.space.locate(guess)) for guess in self._guesses()]
+    def _start(self, guesses: list[Array]) -> tuple[Point, bool]:
+        """The best of some guesses, on its best scale; and whether the model fits the data without error."""
+        found = [self._scaled(self.space.locate(guess)) for guess in guesses]
         point, scale, _ = max(found, key=lambda each: each[2])
         for _ in range(4):
             if 0.5 < scale < 2.0:
@@ -310,14 +303,6 @@ class Search:
                 return self.likelihood.at(self.space, x), True
             point, scale, _ = self._scaled(x)
         return point, False
-
-    def _guesses(self) -> list[Array]:
-        cycles = any(p.kind == "period" and p.given is None for p in self.parameters)
-        shares = _SHARES if cycles else _SHARES[:1]
-        return [
-            np.array([_guess(p, table, share) for p in self.parameters])
-            for table, share in product(_PROPORTIONS, shares)
-        ]
 
     def _scaled(self, x: Array) -> tuple[Point, float, float]:
         """The point at x, the factor c that suits its variances best, and the log-likelihood to expect there.
@@ -340,15 +325,3 @@ def _bent(information: Array, way: Array, fall: Array) -> Array:
     if not seen > 0.1 * expected or not expected > 0.0:
         return information
     return information - np.outer(along, along) / expected + np.outer(fall, fall) / seen
-
-
-def _guess(parameter: Parameter, proportions: dict[str, float], share: float) -> float:
-    """A rough value of one parameter."""
-    if parameter.given is not None:
-        return parameter.given
-    if parameter.kind == "variance":
-        return next(v for word, v in proportions.items() if word in parameter.name)
-    if parameter.kind == "period":
-        slow, fast = 1.0 / parameter.high, 1.0 / parameter.low
-        return 1.0 / (slow + share * (fast - slow))
-    return _DAMPING if parameter.kind == "damping" else 0.0

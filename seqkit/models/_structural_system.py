@@ -85,16 +85,6 @@ class Assembly:
                 start[place, place] = lyapunov(transition[place, place], np.diag(noise[place]))
         return start
 
-    def elsewhere(self, values: Array) -> list[Array]:
-        """Values where another hill of the likelihood may be, when its top has been found at `values`."""
-        found = []
-        for block, share in zip(self.blocks, self._shares, strict=True):
-            for part in block.elsewhere(values[share]):
-                other = values.copy()
-                other[share] = part
-                found.append(other)
-        return found
-
     def system(self, values: Array, observation: Array) -> System:
         """The linear system at these parameter values."""
         from seqkit.kernels.kalman import System
@@ -178,9 +168,10 @@ def _start_slope(transition: Array, slope: Array | None, start: Array, noise: Ar
 class Space:
     """Free variables x for the parameters to be learnt.
 
-    A variance is itself, not below zero. The others take any real x: a damping is the logistic function of x
-    between its bounds, a period has a frequency that is one between its bounds, and coefficients have partial
-    autocorrelations tanh(x), so that they are stationary (Monahan 1984).
+    A variance is itself, not below zero; that of the noise of a stationary process by the variance of the process,
+    which stays what it is where the process comes to last for ever. The others take any real x: a damping is the
+    logistic function of x between its bounds, a period has a frequency that is one between its bounds, and
+    coefficients have partial autocorrelations tanh(x), so that they are stationary (Monahan 1984).
     """
 
     def __init__(self, parameters: Sequence[Parameter]) -> None:
@@ -200,6 +191,12 @@ class Space:
         self._groups = _runs(kinds == "coefficient")
         self.farthest = np.where(self.variance, np.inf, np.where(kinds == "coefficient", 5.0, 15.0))
         self._given = np.array([p.given or 0.0 for p in parameters])
+        self._driving = [  # a free variance, and its dampings or coefficients: places among the parameters
+            (k, i, np.arange(i - p.drives, i))
+            for k, (i, p) in enumerate(zip(self.free, chosen, strict=True))
+            if p.drives
+        ]
+        self._coefficients = {int(self.free[g][0]): g for g in self._groups}
 
     def __len__(self) -> int:
         return len(self.free)
@@ -214,7 +211,14 @@ class Space:
             found[group] = from_partial(np.tanh(x[group]))
         values = self._given.copy()
         values[self.free] = found
+        for _, i, before in self._driving:
+            values[i] *= np.prod(1.0 - self._lasting(values, x, before) ** 2)
         return values
+
+    def _lasting(self, values: Array, x: Array, before: Array) -> Array:
+        """The damping, or the partial autocorrelations of the coefficients, at the places `before`."""
+        group = self._coefficients.get(int(before[0]))
+        return values[before] if group is None else np.tanh(x[group])
 
     def locate(self, values: Array) -> Array:
         """The inverse of `values`."""
@@ -226,6 +230,8 @@ class Space:
             x[self._bounded] = np.log(share / (1.0 - share))
         for group in self._groups:
             x[group] = np.arctanh(np.clip(to_partial(found[group]), -0.999, 0.999))
+        for k, _, before in self._driving:
+            x[k] /= np.prod(1.0 - self._lasting(values, x, before) ** 2)
         return x
 
     def jacobian(self, x: Array) -> Array:
@@ -239,6 +245,17 @@ class Space:
         table = np.diag(slopes)
         for group in self._groups:
             table[group, group] = _partial_jacobian(np.tanh(x[group]))
+        values = self.values(x)
+        for k, i, before in self._driving:
+            lasting = self._lasting(values, x, before)
+            table[k, k] = np.prod(1.0 - lasting**2)
+            group = self._coefficients.get(int(before[0]))
+            if group is not None:
+                table[k, group] = -2.0 * lasting * values[i]
+            elif before[0] in self.free:
+                damping = int(np.flatnonzero(self.free == before[0])[0])
+                fall = -2.0 * lasting[0] * x[k]
+                table[k, damping] = fall * table[damping, damping]
         return table
 
 

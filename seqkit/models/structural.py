@@ -61,6 +61,7 @@ class StructuralForecaster(StructuralResults):
 
     def _learn(self, data: Sequences, covariates: Array | None) -> None:
         check_variance("observation_var", self.observation_var)
+        _labels(self._terms)
         inputs, names = self._checked_inputs(data, covariates)
         terms: list[tuple[Component, ...]] = []
         for calendar in data.calendars:
@@ -267,14 +268,14 @@ def _sum(left: StructuralForecaster, right: StructuralForecaster) -> Structural:
     return Structural(terms, **{**left._settings(), **right._settings()})
 
 
-def _blocks(terms: tuple[Component, ...], names: tuple[str, ...]) -> list[Block]:
-    """The blocks of settled components, each with a label of its own."""
+def _labels(terms: tuple[Component, ...]) -> list[str]:
+    """A name for each component; those that the data cannot tell apart are refused."""
     kinds = Counter("level" if t._label == "trend" else t._label for t in terms)
     for kind in ("level", "regression"):
         if kinds[kind] > 1:
             raise ValueError(
-                f"a sum can have one component with a {kind}, got {' + '.join(map(repr, terms))}; the data cannot "
-                "tell two of them apart"
+                f"a sum can have one component with a {kind}, got {' + '.join(map(repr, terms))}; the data "
+                "cannot tell two of them apart"
             )
     labels = [
         t._label if kinds[t._label] < 2 else t._numbered(1 + sum(s._label == t._label for s in terms[:i]))
@@ -283,6 +284,12 @@ def _blocks(terms: tuple[Component, ...], names: tuple[str, ...]) -> list[Block]
     twice = [label for label, count in Counter(labels).items() if count > 1]
     if twice:
         raise ValueError(f"a sum has {twice[0].replace('_', ' ')} twice; leave one out")
+    return labels
+
+
+def _blocks(terms: tuple[Component, ...], names: tuple[str, ...]) -> list[Block]:
+    """The blocks of settled components."""
+    labels = _labels(terms)
     return [term._block(label, names) for term, label in zip(terms, labels, strict=True)]
 
 

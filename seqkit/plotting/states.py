@@ -57,7 +57,7 @@ def plot_states(
     KeyError : an unknown series, state or channel.
     """
     rows = _rows_of(states.mean.index, series)
-    mean, scale, seen = (part[rows] for part in (states.mean, states.scale, _observed(states)))
+    mean, scale, seen = (part[rows] for part in (states.mean, states.scale, states.observed))
     shown, levels = _chosen(names, mean.columns, "state"), _levels(level)
     behind = _behind(observed, mean.columns, seen.columns)
     figure, axes = _panels([2.0] * len(shown))
@@ -175,11 +175,6 @@ def plot_gain(states: Any, *, names: Iterable[str] | None = None, series: Hashab
 
 
 # -- what is drawn -------------------------------------------------------------------------------
-
-
-def _observed(states: Any) -> pd.DataFrame:
-    data = states._data
-    return data.restore(data.values, states._labels[1])
 
 
 def _rows_of(index: pd.Index, series: Hashable) -> Any:
