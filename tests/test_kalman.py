@@ -784,7 +784,8 @@ def test_tiny_noise_and_a_huge_start_stay_positive(q, form):
         assert least_eigenvalue(found.filtered_cov, slack) >= 0
     smoothed = kalman.smooth(System(**constant_velocity(q)), y)
     assert np.isfinite(smoothed.mean).all()
-    assert least_eigenvalue(smoothed.cov) >= 0
+    rounding = np.finfo(float).eps if q == 0 else 0.0  # rank one in all rows
+    assert least_eigenvalue(smoothed.cov, rounding) >= 0
 
 
 def rational_filter(values: dict[str, Array], y: Array) -> tuple[float, Array]:

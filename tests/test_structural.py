@@ -34,7 +34,12 @@ close = np.testing.assert_allclose
 
 def monthly(length: int = 90, seed: int = 0, holes: bool = False) -> pd.Series:
     rng, t = np.random.default_rng(seed), np.arange(length)
-    y = 50 + rng.normal(size=length).cumsum() + 5 * np.sin(2 * np.pi * t / 12) + rng.normal(size=length)
+    y = (
+        50
+        + rng.normal(size=length).cumsum()
+        + 5 * np.sin(2 * np.pi * t / 12)
+        + rng.normal(size=length)
+    )
     if holes:
         y[[0, 7, 8, 40]] = np.nan
     return pd.Series(y, index=pd.date_range("2010-01-31", periods=length, freq="ME"), name="y")
@@ -152,7 +157,9 @@ def test_smoothed_states_are_those_of_statsmodels(case):
     states = model.smooth(np.array(theirs), transformed=True).smoothed_state.T
     ours = kalman.smooth(layout.system(np.array(values), observation), y[:, None]).mean
     seen = [i for i, name in enumerate(layout.states) if name != "seasonal.6*"]
-    if states.shape[1] > ours.shape[1]:  # statsmodels keeps the second state of the wave of frequency 1/2
+    if (
+        states.shape[1] > ours.shape[1]
+    ):  # statsmodels keeps the second state of the wave of frequency 1/2
         states = states[:, : ours.shape[1]]
     if options["level"] == "smooth" or "walk" in options["level"]:
         seen = seen[:1]
@@ -175,7 +182,7 @@ def test_score_by_finite_differences_through_the_free_variables(case):
     def value(x):
         return kalman.log_likelihood(layout.system(space.values(x), observation), y[:, None])
 
-    _, gradient, information, *_ = layout.differentiate(space.values(x), space.free, y, observation)
+    _, _, gradient, information, *_ = layout.differentiate(space.values(x), space.free, y, observation)
     slope, step = space.jacobian(x), 1e-5
     steps = step * np.eye(len(x))
     numeric = [(value(x + e) - value(x - e)) / (2 * step) for e in steps]
@@ -192,7 +199,7 @@ def test_converged_gain_and_long_series():
     layout = Assembly([block("trend", True), block("ar", 2)], None)
     values = np.array([0.5, 0.1, 0.9, 0.3, 0.2, 0.4, 0.7])
     observation = layout.observation(None)
-    value, gradient, *_ = layout.differentiate(values, np.arange(7), y, observation)
+    value, _, gradient, *_ = layout.differentiate(values, np.arange(7), y, observation)
     exact = kalman.log_likelihood(layout.system(values, observation), y[:, None], steady=0)
     close(value, exact, rtol=1e-12)
 
@@ -278,7 +285,7 @@ def test_compiled_search_of_the_local_level_finds_the_highest_hill(truth, seed):
     y = np.sqrt(truth) * rng.normal(size=60).cumsum() + rng.normal(size=60)
     y[[0, 10, 11, 30]] = np.nan
     history = np.empty(STEPS)
-    level, observation, value, mean, var, steps = maximise(y, -1.0, -1.0, 1e-30, history)
+    _, observation, value, mean, var, steps = maximise(y, -1.0, -1.0, 1e-30, history)
     grid = []
     for ratio in np.concatenate([[0.0], np.logspace(-8, 8, 400)]):
         count, quadratic, log_det, _, _ = run(y, ratio, 1.0)
@@ -289,7 +296,7 @@ def test_compiled_search_of_the_local_level_finds_the_highest_hill(truth, seed):
     general = fit_blocks(Assembly([block("level")], None), y, None)
     close(value, general.log_likelihood, rtol=0, atol=1e-6)
     close([mean], general.mean, rtol=0, atol=1e-3 * np.nanstd(y))
-    assert 0 < steps <= STEPS and var > 0 or observation == 0.0
+    assert 0 < steps <= STEPS and (var > 0 or observation == 0.0)
 
 
 @pytest.mark.parametrize("given", [{"level_var": 2.0}, {"observation_var": 3.0}, {"level_var": 0},
@@ -315,7 +322,9 @@ def test_deterministic_components_come_out_as_zero():
     smooth = (LocalLinearTrend() + Seasonal(4)).fit(3 + 2 * t + np.tile([1.0, -2, 0, 1], 20))
     assert [smooth.params_[k] for k in ("level_var", "slope_var", "seasonal_var")] == [0, 0, 0]
     assert 0 < smooth.params_["observation_var"] < 1e-15
-    close(smooth.predict(8).mean, 3 + 2 * np.arange(80, 88) + np.tile([1.0, -2, 0, 1], 2), rtol=1e-6)
+    close(
+        smooth.predict(8).mean, 3 + 2 * np.arange(80, 88) + np.tile([1.0, -2, 0, 1], 2), rtol=1e-6
+    )
 
 
 @pytest.mark.parametrize("make", [
@@ -368,12 +377,39 @@ def test_contributions_sum_to_the_data():
     assert abs(states.mean["price"].iloc[-1] - 2) < 0.5
 
 
+def test_auxiliary_residuals_are_those_of_statsmodels():
+    y = seqkit.datasets.load("nile").copy()
+    y.iloc[[10, 11, 40]] = np.nan
+    model = LocalLevel().fit(y)
+    found = model.auxiliary_residuals()
+    theirs = peer(y, {"level": "llevel"}).smooth([*model.params_.values()][::-1])
+    moves = theirs.smoothed_state_disturbance[0, :-1]
+    left = theirs.smoothed_state_disturbance_cov[0, 0, :-1]
+    moves = moves / np.sqrt(model.params_["level_var"] - left)
+    close(found["level"].iloc[1:], moves, rtol=1e-7, atol=1e-9)
+    noise = theirs.smoothed_measurement_disturbance[0]
+    left = theirs.smoothed_measurement_disturbance_cov[0, 0]
+    seen = y.notna().to_numpy()
+    noise = noise / np.sqrt(np.where(seen, model.params_["observation_var"] - left, np.nan))
+    close(found["irregular"], noise, rtol=1e-7, atol=1e-9)
+    assert np.isnan(found["level"].iloc[0])
+    airline = np.log(seqkit.datasets.load("airline"))
+    parts = (LocalLinearTrend() + Seasonal(12)).fit(airline).auxiliary_residuals()
+    assert list(parts) == ["level", "seasonal", "irregular"]  # the slope is constant
+    assert 0.9 < parts["level"].std() < 1.1
+
+
 def test_components_of_a_panel():
     panel = {"a": monthly(60), "b": monthly(45, seed=1)}
     model = (LocalLevel() + Seasonal(4)).fit(panel)
     parts = model.components()
     assert parts.index.names == ["series", "time"]
-    close(parts.loc["b"], (LocalLevel() + Seasonal(4)).fit(panel["b"]).components(), rtol=1e-6, atol=1e-6)
+    close(
+        parts.loc["b"],
+        (LocalLevel() + Seasonal(4)).fit(panel["b"]).components(),
+        rtol=1e-6,
+        atol=1e-6,
+    )
 
 
 def test_sums_are_flat_and_keep_their_order():
@@ -410,12 +446,23 @@ def test_settings_belong_to_the_sum():
 
 def test_two_seasons_have_names_of_their_own_and_share_a_start():
     rng, t = np.random.default_rng(0), np.arange(400)
-    y = np.tile(rng.normal(size=4), 100) + 3 * np.sin(2 * np.pi * t / 12) + 0.1 * rng.normal(size=400)
+    y = (
+        np.tile(rng.normal(size=4), 100)
+        + 3 * np.sin(2 * np.pi * t / 12)
+        + 0.1 * rng.normal(size=400)
+    )
     model = (LocalLevel() + Seasonal(4) + Seasonal(12)).fit(y)
-    assert list(model.params_) == ["level_var", "seasonal_4_var", "seasonal_12_var", "observation_var"]
+    assert list(model.params_) == [
+        "level_var",
+        "seasonal_4_var",
+        "seasonal_12_var",
+        "observation_var",
+    ]
     assert list(model.components()) == ["level", "seasonal_4", "seasonal_12", "irregular"]
     layout = model._assembly(0)
-    assert layout.unknown == 1 + 3 + (11 - 3)  # waves of 12/3, 12/6 rows are those of the season of 4
+    assert layout.unknown == 1 + 3 + (
+        11 - 3
+    )  # waves of 12/3, 12/6 rows are those of the season of 4
     close(model.predict(12).mean, y[388:], rtol=0, atol=1.0)
     wave = blocks.WaveBlock("seasonal", 12, 6, None)
     start = np.diagonal(wave.diffuse({Fraction(1, 4), Fraction(1, 2)}))
@@ -436,7 +483,8 @@ def test_two_seasons_have_names_of_their_own_and_share_a_start():
         (Seasonal(12, harmonics=2), "needs form='trigonometric'"),
         (Seasonal(12, form="trigonometric", harmonics=7), "at least 14"),
         (Cycle((9, 3)), "bounds"), (Cycle("long"), "bounds"), (Cycle(damped=1.5), "damped must be"),
-        (LocalLevel(level_var=-1.0), "level_var must be"), (LocalLevel(observation_var=True), "observation_var must be"),
+        (LocalLevel(level_var=-1.0), "level_var must be"),
+        (LocalLevel(observation_var=True), "observation_var must be"),
         (LocalLevel(level_var=0, observation_var=0), "nothing random"),
         (LocalLinearTrend(level_var=0, slope_var=0, observation_var=0), "nothing random"),
         (LocalLinearTrend(damped=0), "damped must be"), (Autoregressive(0), "order must be"),
@@ -451,7 +499,9 @@ def test_too_short():
     y = monthly(60)
     with pytest.raises(ValueError, match="needs at least 3 observed values"):
         LocalLevel().fit(y[:2])
-    with pytest.raises(ValueError, match=r"needs at least 17 observed values for 13 unknown .* got 16"):
+    with pytest.raises(
+        ValueError, match=r"needs at least 17 observed values for 13 unknown .* got 16"
+    ):
         (LocalLinearTrend() + Seasonal(12)).fit(y[:16])
     assert np.isfinite((LocalLinearTrend() + Seasonal(12)).fit(y[:17]).log_likelihood_)
     with pytest.raises(ValueError, match=r"series 'b': needs at least"):
@@ -521,9 +571,20 @@ def test_covariates_in_fit_predict_and_update():
     whole = (LocalLevel() + Regression()).fit(holed, covariates=x)
     close((LocalLevel() + Regression()).fit(holed, covariates=broken).log_likelihood_, whole.log_likelihood_,
           rtol=1e-12)  # fmt: skip
+    model = (LocalLevel() + Regression()).fit(y, covariates=x)
+    assert list(model.coef_.index) == ["a", "b"]
+    close(model.coef_, model.decode()[["a", "b"]].iloc[-1], rtol=1e-8)
+    assert abs(model.coef_["a"] - 3) < 0.5 and "\na " in model.summary()
+    panel = (LocalLevel() + Regression()).fit({"y": y, "z": y}, covariates=x)
+    close(panel.coef_.loc["z"], model.coef_, rtol=1e-8)
+    with pytest.raises(AttributeError, match="has no attribute"):
+        LocalLevel().fit(y).coef_  # noqa: B018
     walking = (LocalLevel() + Regression(coefficient_var=None)).fit(y, covariates=x)
     assert set(walking.params_) > {"regression_a_var", "regression_b_var"}
-    assert walking.log_likelihood_ >= (LocalLevel() + Regression()).fit(y, covariates=x).log_likelihood_ - 1e-6
+    assert (
+        walking.log_likelihood_
+        >= (LocalLevel() + Regression()).fit(y, covariates=x).log_likelihood_ - 1e-6
+    )
 
 
 # -- panels, files, processes ----------------------------------------------------------------------

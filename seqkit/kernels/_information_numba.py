@@ -149,15 +149,16 @@ def differentiate(  # type: ignore[no-untyped-def]
     rank : of P_inf.
 
     The first mean is zero. Diffuse steps are exact, after Durbin & Koopman (2012, sections 5.2 and 6.4). Returns
-    (log-likelihood, gradient (K,), information (K, K), rank of what is still diffuse at the end, mean (n,) and
-    covariance (n, n) of the filtered state of the last row).
+    (log-likelihood, sum of v^2 / F without the diffuse steps, gradient (K,), information (K, K), rank of what is still
+    diffuse at the end, mean (n,) and covariance (n, n) of the filtered state of the last row).
     """
     length, n, own = len(y), q.shape[1], len(r)
     layers = S.shape[1] // n
     X, moved, W = np.zeros((n, own)), np.zeros((n, own)), np.empty_like(S)
     M, F, K = np.zeros(layers * n), np.empty(layers), np.zeros((own, n))
     work, errors = np.empty(layers * n), np.empty(own)
-    value, gradient, information = 0.0, np.zeros(own - 1), np.zeros((own - 1, own - 1))
+    value, quadratic = 0.0, 0.0
+    gradient, information = np.zeros(own - 1), np.zeros((own - 1, own - 1))
     last, calm, settled = np.full(own * n, np.inf), 0, False
     for t in range(length):
         missing = np.isnan(y[t])
@@ -212,7 +213,7 @@ def differentiate(  # type: ignore[no-untyped-def]
         scaled = errors[0] * inverse
         value -= 0.5 * (_LOG_2PI + np.log(F[base]))
         if base == 0:
-            value -= 0.5 * errors[0] * scaled
+            quadratic += errors[0] * scaled
             for k in range(own - 1):
                 slope = F[k + 1] * inverse
                 gradient[k] += 0.5 * slope * (errors[0] * scaled - 1.0) - errors[k + 1] * scaled
@@ -242,4 +243,5 @@ def differentiate(  # type: ignore[no-untyped-def]
     for k in range(own - 1):
         for j in range(k):
             information[j, k] = information[k, j]
-    return value, gradient, information, rank, X[:, 0].copy(), S[:, :n].copy()
+    value -= 0.5 * quadratic
+    return value, quadratic, gradient, information, rank, X[:, 0].copy(), S[:, :n].copy()

@@ -88,6 +88,8 @@ def repair(run: Forward, back: Backward, cov: Stack, lag_one: bool) -> None:
 
     That happens after a huge P_0 with a tiny R, and where a diffuse start was resolved by nearly collinear rows.
     """
+    from ._kalman_smooth_numba import LOST
+
     size = np.einsum(
         "toi,tii->to",
         run.C[run.pattern[: run.diffuse_rows]] ** 2,
@@ -101,8 +103,8 @@ def repair(run: Forward, back: Backward, cov: Stack, lag_one: bool) -> None:
     if back.lost:
         before = np.diagonal(run.filtered_cov, axis1=1, axis2=2)[run.slot]
         after = np.diagonal(cov.stored, axis1=1, axis2=2)[cov.index]
-        gone = (after < 1e-9 * before) | (after > (1 + 1e-6) * before)
-        lost |= gone.any(1) & (np.arange(len(lost)) >= run.diffuse_rows)
+        far = (before[:-1] > LOST * after[1:]) & (after[1:] > 0)
+        lost[:-1] |= far.any(1) & (np.arange(len(lost) - 1) >= run.diffuse_rows)
     lost[-1] = False  # the last row is as filtered
     edges = np.flatnonzero(np.diff(np.concatenate([[0], lost.view(np.int8), [0]])))
     for start, stop in edges.reshape(-1, 2)[:8]:

@@ -12,10 +12,11 @@ from numba import njit
 
 from ._kalman_numba import ALL, COMPILED, INLINED, INNER
 
-LOST = 1e-9  # share of a filtered variance below which a smoothed one has too few digits
+LOST = 1e4  # times the smoothed variance of the next row: a filtered one beyond costs half the digits of its own
 
 
-# Matrices are passed as a stack and a place in it: a view of one would be counted and released in every row.
+# Matrices are passed as a stack and a place in it: a view of one would be counted and released in every row. Places
+# are variables such as `zero`: with every number written out, numba would compile the called function once more.
 
 
 @njit(**INLINED)
@@ -148,7 +149,8 @@ def smoothed_mean(filtered, t, P, s, r, mean, states):  # type: ignore[no-untype
 def smoothed_cov(P, s, N, out, place, W, w, states):  # type: ignore[no-untyped-def]
     """out <- P - P N P; returns whether a variance has lost its digits in it."""
     n = len(states)
-    times(P, s, N, 0, W, w, states)
+    zero = 0 * s
+    times(P, s, N, zero, W, w, states)
     times(W, w, P, s, out, place, states)
     lost = False
     for i in range(n):
@@ -156,8 +158,8 @@ def smoothed_cov(P, s, N, out, place, W, w, states):  # type: ignore[no-untyped-
             total = P[s, i, j] - 0.5 * (out[place, i, j] + out[place, j, i])
             out[place, i, j] = total
             out[place, j, i] = total
-        kept = out[place, i, i]
-        lost = lost or kept < LOST * P[s, i, i] or kept > (1.0 + 1e-6) * P[s, i, i]
+        later = out[max(place - 1, 0), i, i]  # of the row after
+        lost = lost or 0.0 < later * LOST < P[s, i, i]
     return lost
 
 
@@ -193,6 +195,7 @@ def smooth_rows(  # type: ignore[no-untyped-def]
     Returns how many places of cov and of lag_cov are used, and whether a covariance has lost its digits.
     """
     n, m = len(states), C.shape[1]
+    zero, one, two = 0 * last, 0 * last + 1, 0 * last + 2
     work, before, W = np.empty(n), np.zeros((n, n)), np.empty((3, n, n))
     with_cov, told = keep == ALL or gradient, keep < ALL or gradient
     used, lag_used, lost = 0, 0, False
@@ -202,7 +205,7 @@ def smooth_rows(  # type: ignore[no-untyped-def]
         s, ip, ia = slot[t], pattern[t], t * mA
         if keep == ALL:
             smoothed_mean(filtered, t, filtered_cov, s, r, mean, states)
-            lost |= smoothed_cov(filtered_cov, s, N, cov, used, W, 0, states)
+            lost |= smoothed_cov(filtered_cov, s, N, cov, used, W, zero, states)
             place[t] = used
             used += 1
         for o in range(m - 1, -1, -1):
@@ -218,19 +221,19 @@ def smooth_rows(  # type: ignore[no-untyped-def]
         inside = steady > 0.0 and first < t < last and slot[t - 1] == s and slot[t + 1] == s
         same = settled_cov(N, before, steady, states) if with_cov and steady > 0.0 else True
         if t > 0 and with_cov and (lag_one or gradient):
-            times(A, ia, filtered_cov, slot[t - 1], W, 0, states)
+            times(A, ia, filtered_cov, slot[t - 1], W, zero, states)
             if gradient:
-                times(N, 0, W, 0, W, 1, states)
+                times(N, zero, W, zero, W, one, states)
                 for i in range(n):
                     for j in range(n):
                         N_total[i, j] += N[0, i, j]
                         turned[i, j] += W[1, i, j]
             if lag_one:  # (I - P N) A P_{t-1|t-1}
-                times(predicted_cov, s, N, 0, W, 2, states)
+                times(predicted_cov, s, N, zero, W, two, states)
                 for i in range(n):
                     for j in range(n):
                         lag_cov[lag_used, i, j] = W[0, i, j]
-                add_times(W, 2, W, 0, lag_cov, lag_used, -1.0, states)
+                add_times(W, two, W, zero, lag_cov, lag_used, -1.0, states)
                 lag_place[t] = lag_used
                 lag_used += 1
         if t > 0:
@@ -259,7 +262,7 @@ def smooth_rows(  # type: ignore[no-untyped-def]
                         N_total[i, j] += (top - t) * N[0, i, j]
                         turned[i, j] += (top - t) * W[1, i, j]
         if with_cov and t >= 0:
-            back_cov(A, ia, N, 0, W, 0, states)
+            back_cov(A, ia, N, zero, W, zero, states)
     return used, lag_used, lost
 
 
@@ -273,7 +276,8 @@ times_, add_times_, turned_times_, mirror_, back_mean_ = (
 def between(L, left, N, order, right, fresh, place, W, states):  # type: ignore[no-untyped-def]
     """fresh[place] += L[left]' N[order] L[right]."""
     n = len(states)
-    times_(N, order, L, right, W, 0, states)
+    zero = 0 * left
+    times_(N, order, L, right, W, zero, states)
     for k in range(n):
         for i in range(n):
             weight = L[left, k, i]
@@ -286,6 +290,7 @@ def between(L, left, N, order, right, fresh, place, W, states):  # type: ignore[
 def diffuse_cov(C, ip, o, gains, gains_next, t, F, Finf, N, L, W, fresh, states):  # type: ignore[no-untyped-def]
     """Take one element into the expansion N[0] + N[1] / kappa + N[2] / kappa^2."""
     n = len(states)
+    zero, one = 0 * t, 0 * t + 1
     for i in range(n):
         for j in range(n):
             z = C[ip, o, j]
@@ -293,12 +298,12 @@ def diffuse_cov(C, ip, o, gains, gains_next, t, F, Finf, N, L, W, fresh, states)
             L[1, i, j] = -gains_next[t, o, i] * z if Finf > 0.0 else 0.0
             fresh[0, i, j] = fresh[1, i, j] = fresh[2, i, j] = 0.0
     for order in range(3):
-        between(L, 0, N, order, 0, fresh, order, W, states)
+        between(L, zero, N, order, zero, fresh, order, W, states)
         if Finf > 0.0 and order < 2:
-            between(L, 1, N, order, 0, fresh, order + 1, W, states)
-            between(L, 0, N, order, 1, fresh, order + 1, W, states)
+            between(L, one, N, order, zero, fresh, order + 1, W, states)
+            between(L, zero, N, order, one, fresh, order + 1, W, states)
         if Finf > 0.0 and order == 0:
-            between(L, 1, N, order, 1, fresh, order + 2, W, states)
+            between(L, one, N, order, one, fresh, order + 2, W, states)
     for i in range(n):
         for j in range(n):
             square = C[ip, o, i] * C[ip, o, j]
@@ -343,6 +348,7 @@ def diffuse_smooth(  # type: ignore[no-untyped-def]
     filled is as in `smooth_rows`, but for the means of a keep below ALL.
     """
     n, m = len(r), errors.shape[1]
+    zero, one, two, three = 0 * last, 0 * last + 1, 0 * last + 2, 0 * last + 3
     states = np.empty(n)
     work, L, W, fresh = np.empty(n), np.empty((2, n, n)), np.zeros((4, n, n)), np.empty((3, n, n))
     with_cov, told = keep == ALL or gradient, keep < ALL or gradient
@@ -367,10 +373,10 @@ def diffuse_smooth(  # type: ignore[no-untyped-def]
             for i in range(n):
                 pushes[t, i] = r[i]
         if with_cov and (keep == ALL or lag_one):  # X = P N0 + Pinf N1, Y = P N1 + Pinf N2
-            times_(predicted_cov, t, N, 0, W, 1, states)
-            add_times_(predicted_inf, t, N, 1, W, 1, 1.0, states)
-            times_(predicted_cov, t, N, 1, W, 2, states)
-            add_times_(predicted_inf, t, N, 2, W, 2, 1.0, states)
+            times_(predicted_cov, t, N, zero, W, one, states)
+            add_times_(predicted_inf, t, N, one, W, one, 1.0, states)
+            times_(predicted_cov, t, N, one, W, two, states)
+            add_times_(predicted_inf, t, N, two, W, two, 1.0, states)
         if keep == ALL:
             for i in range(n):
                 total = predicted[t, i]
@@ -379,17 +385,17 @@ def diffuse_smooth(  # type: ignore[no-untyped-def]
                 mean[t, i] = total
                 for j in range(n):
                     cov[used, i, j] = predicted_cov[t, i, j]
-            add_times_(W, 1, predicted_cov, t, cov, used, -1.0, states)
-            add_times_(W, 2, predicted_inf, t, cov, used, -1.0, states)
+            add_times_(W, one, predicted_cov, t, cov, used, -1.0, states)
+            add_times_(W, two, predicted_inf, t, cov, used, -1.0, states)
             mirror_(cov, used, states)
             place[t] = used
             used += 1
         if t > 0 and with_cov and (lag_one or gradient):
-            times_(A, ia, filtered_cov, slot[t - 1], L, 0, states)
-            times_(A, ia, filtered_inf, t - 1, L, 1, states)
+            times_(A, ia, filtered_cov, slot[t - 1], L, zero, states)
+            times_(A, ia, filtered_inf, t - 1, L, one, states)
             if gradient:
-                times_(N, 0, L, 0, W, 3, states)
-                add_times_(N, 1, L, 1, W, 3, 1.0, states)
+                times_(N, zero, L, zero, W, three, states)
+                add_times_(N, one, L, one, W, three, 1.0, states)
                 for i in range(n):
                     for j in range(n):
                         N_total[i, j] += N[0, i, j]
@@ -398,16 +404,16 @@ def diffuse_smooth(  # type: ignore[no-untyped-def]
                 for i in range(n):
                     for j in range(n):
                         lag_cov[lag_used, i, j] = L[0, i, j]
-                add_times_(W, 1, L, 0, lag_cov, lag_used, -1.0, states)
-                add_times_(W, 2, L, 1, lag_cov, lag_used, -1.0, states)
+                add_times_(W, one, L, zero, lag_cov, lag_used, -1.0, states)
+                add_times_(W, two, L, one, lag_cov, lag_used, -1.0, states)
                 lag_place[t] = lag_used
                 lag_used += 1
         if t > 0:
             back_mean_(A, ia, r, work, states)
             back_mean_(A, ia, r1, work, states)
             for order in range(3 if with_cov else 0):
-                turned_times_(A, ia, N, order, W, 0, states)
-                times_(W, 0, A, ia, N, order, states)
+                turned_times_(A, ia, N, order, W, zero, states)
+                times_(W, zero, A, ia, N, order, states)
                 mirror_(N, order, states)
     return used, lag_used
 
@@ -431,6 +437,7 @@ def smooth_window(  # type: ignore[no-untyped-def]
 ):  # fmt: skip
     """Moments of every row given the rows up to `lag` later, from a filter that kept everything."""
     n, m, length = len(states), C.shape[1], len(mean)
+    zero = 0 * lag
     work, r = np.empty(n), np.empty(n)
     W, N = np.empty((1, n, n)), np.zeros((1, n, n))
     for t in range(length):
@@ -446,6 +453,6 @@ def smooth_window(  # type: ignore[no-untyped-def]
                     pass_cov(C, pattern[s], o, gains, at, F, N, work, states)
             if s > t:
                 back_mean(A, s * moves[0], r, work, states)
-                back_cov(A, s * moves[0], N, 0, W, 0, states)
-        smoothed_cov(filtered_cov, slot[t], N, cov, t, W, 0, states)
+                back_cov(A, s * moves[0], N, zero, W, zero, states)
+        smoothed_cov(filtered_cov, slot[t], N, cov, t, W, zero, states)
         smoothed_mean(filtered, t, filtered_cov, slot[t], r, mean, states)

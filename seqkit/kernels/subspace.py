@@ -62,7 +62,7 @@ def realise(ys: list[Array], n: int, rows: int | None = None) -> Realisation | N
     >>> for t in range(1, len(h)):
     ...     h[t] = 0.8 * h[t - 1] + rng.normal()
     >>> found = realise([h[:, None] + rng.normal(size=(len(h), 1))], 1)
-    >>> abs(found.transition[0, 0] - 0.8) < 0.03
+    >>> bool(abs(found.transition[0, 0] - 0.8) < 0.03)
     True
     """
     m, longest = ys[0].shape[1], max(len(y) for y in ys)

@@ -131,15 +131,17 @@ def run(problem: Problem, values: Values, *, max_iter: int, tol: float) -> Fit:
     history = [-loss(x)[0] * loss.count]
     if not len(coordinates):
         return Fit(values, history, True)
-    settled = False
     for _ in range(RESTARTS):
-        begin, left = history[-1], max_iter + 1 - len(history)
+        begin, left = history[-1], max(max_iter + 1 - len(history), 1)
         found = minimize(
             loss, x, jac=True, method="L-BFGS-B", bounds=Bounds(*coordinates.bounds()),
             callback=lambda intermediate_result: history.append(-float(intermediate_result.fun) * loss.count),
             options={"maxiter": left, "maxfun": 20 * left, "ftol": tol, "gtol": 1e-7, "maxcor": 30},
         )  # fmt: skip
-        x, settled = found.x, found.status == 0
-        if found.status == 1 or history[-1] - begin < RESTART_GAIN * loss.count:
+        assert loss.best is not None
+        x, top = loss.best[1], -loss.best[0] * loss.count
+        if top > history[-1]:
+            history.append(top)
+        if found.status == 1 or top - begin < RESTART_GAIN * loss.count:
             break
-    return Fit(coordinates.unpack(x), history, bool(settled or found.status == 2))
+    return Fit(coordinates.unpack(x), history, bool(found.status != 1))

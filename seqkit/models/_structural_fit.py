@@ -89,10 +89,26 @@ class Likelihood:
     def at(self, space: Space, x: Array) -> Point:
         """The likelihood around x."""
         values, slope = space.values(x), space.jacobian(x)
-        value, gradient, information, *end = self.assembly.differentiate(
+        value, _, gradient, information, *end = self.assembly.differentiate(
             values, space.free, self._y, self._observation
         )
         return Point(x, values, value, gradient @ slope, slope.T @ information @ slope, *end)
+
+    def rescaled(self, values: Array) -> tuple[float, float]:
+        """The factor c that suits all variances of `values` best, and the log-likelihood with it.
+
+        L(c) = L(1) - n/2 log c - S/2 (1/c - 1) for n values beyond the diffuse steps with S = sum v^2 / F; the
+        best c is S/n. Where a variance other than zero is given, c is 1.
+        """
+        nothing = np.zeros(0, dtype=int)
+        value, squares, *_ = self.assembly.differentiate(
+            values, nothing, self._y, self._observation
+        )
+        if any(p.kind == "variance" and p.given for p in self.assembly.parameters):
+            return 1.0, value
+        n = self.freedom
+        scale = max(squares / n, 1e-300)
+        return scale, value - 0.5 * (n * np.log(scale) + n - squares)
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -232,16 +248,27 @@ class Search:
             return
         self.best, self.history, self.converged = self._climb(self.best)
         for guesses in others:
-            best, history, converged = self._climb(self._start(guesses)[0], self.best.value)
+            start, _ = self._start(guesses)
+            zero = space.variance & (start.x == 0.0)
+            if zero.any():  # along the border first, lest the first steps leave the hill
+                start, _, arrived = self._climb(start, self.best.value, zero)
+                if not arrived:
+                    continue
+            best, history, converged = self._climb(start, self.best.value)
             if best.value > self.best.value + _NEAR * (1.0 + abs(best.value)):
                 self.best, self.history, self.converged = best, history, converged
 
-    def _climb(self, best: Point, beat: float = -np.inf) -> tuple[Point, list[float], bool]:
-        """From a point to the top of its hill, or as far as is needed to see that it will not `beat` another."""
+    def _climb(
+        self, best: Point, beat: float = -np.inf, held: Array | None = None
+    ) -> tuple[Point, list[float], bool]:
+        """From a point to the top of its hill, or as far as is needed to see that it will not `beat` another.
+
+        Free variables that are `held` stay where they are.
+        """
         history, damping, promised = [best.value], 0.0, np.inf
         self._bends = []
         for _ in range(STEPS):
-            step, promised = self._step(best, damping)
+            step, promised = self._step(best, damping, held)
             if promised <= _NEAR * (1.0 + abs(best.value)) or damping > 1e8:
                 break
             if len(history) > 3 and best.value + _HOPE * promised < beat:
@@ -257,12 +284,12 @@ class Search:
                 damping = max(10.0 * damping, 1e-3)
         return best, history, promised <= 1e-6 * (1.0 + abs(best.value))
 
-    def _step(self, point: Point, damping: float) -> tuple[Array, float]:
+    def _step(self, point: Point, damping: float, held: Array | None = None) -> tuple[Array, float]:
         """The step from a point, and the gain that it promises without damping."""
         gradient, space = point.gradient, self.space
         stays = space.variance & (point.x <= 0.0) & (gradient <= 0.0)
-        stays |= ~space.variance & (np.abs(point.x) >= space.farthest) & (gradient * point.x > 0.0)
-        moves = np.flatnonzero(~stays)
+        stays |= (np.abs(point.x) >= space.farthest) & (gradient * point.x > 0.0)
+        moves = np.flatnonzero(~stays if held is None else ~(stays | held))
         step = np.zeros(len(point.x))
         if not len(moves):
             return step, 0.0
@@ -270,12 +297,14 @@ class Search:
         for way, fall in self._bends:
             information = _bent(information, way[moves], fall[moves])
         size = np.sqrt(np.maximum(np.diagonal(information), 1e-300))
-        correlation = information / np.outer(size, size)
+        information = information / (size[:, None] * size) + 1e-9 * np.eye(len(moves))
         scaled = gradient[moves] / size
-        eye = np.eye(len(moves))
-        promised = 0.5 * scaled @ np.linalg.solve(correlation + 1e-9 * eye, scaled)
-        step[moves] = np.linalg.solve(correlation + (damping + 1e-9) * eye, scaled) / size
-        return step, float(promised)
+        move = np.linalg.solve(information, scaled)
+        promised = 0.5 * float(scaled @ move)
+        if damping:
+            move = np.linalg.solve(information + damping * np.eye(len(moves)), scaled)
+        step[moves] = move / size
+        return step, promised
 
     def _try(self, point: Point, step: Array) -> Point | None:
         """The point after a step, within bounds; None where no noise would be left."""
@@ -291,31 +320,16 @@ class Search:
 
     def _start(self, guesses: list[Array]) -> tuple[Point, bool]:
         """The best of some guesses, on its best scale; and whether the model fits the data without error."""
-        found = [self._scaled(self.space.locate(guess)) for guess in guesses]
-        point, scale, _ = max(found, key=lambda each: each[2])
-        for _ in range(4):
-            if 0.5 < scale < 2.0:
-                break
-            x = np.where(self.space.variance, point.x * max(scale, 1e-12), point.x)
-            if x[self.space.variance].max() <= self.likelihood.floor:
-                x[self.space.variance] = 0.0  # no noise but the floor, in the last of the variances
-                x[np.flatnonzero(self.space.variance)[-1]] = self.likelihood.floor
-                return self.likelihood.at(self.space, x), True
-            point, scale, _ = self._scaled(x)
-        return point, False
-
-    def _scaled(self, x: Array) -> tuple[Point, float, float]:
-        """The point at x, the factor c that suits its variances best, and the log-likelihood to expect there.
-
-        L(c) = L(1) - n/2 log c - S/2 (1/c - 1) for n values beyond the diffuse steps, and by Euler's relation
-        S = n + 2 sum_i v_i dL/dv_i; the best c is S/n. Where a variance other than zero is given, c is 1.
-        """
-        point, n = self.likelihood.at(self.space, x), self.likelihood.freedom
-        if n < 1 or any(p.kind == "variance" and p.given for p in self.parameters):
-            return point, 1.0, point.value
-        rise = float(x[self.space.variance] @ point.gradient[self.space.variance])
-        scale = max(1.0 + 2.0 * rise / n, 1e-300)
-        return point, scale, point.value - 0.5 * n * (np.log(scale) + 1.0 - scale)
+        found = [(*self.likelihood.rescaled(guess), guess) for guess in guesses]
+        scale, _, values = max(found, key=lambda each: each[1])
+        space, variances = self.space, self.likelihood.assembly.variances
+        values = np.where(variances, values * scale, values)
+        x = space.locate(values)
+        exact = values[variances].max() <= self.likelihood.floor
+        if exact:  # no noise but the floor, in the last of the variances
+            x[space.variance] = 0.0
+            x[np.flatnonzero(space.variance)[-1]] = self.likelihood.floor
+        return self.likelihood.at(space, x), exact
 
 
 def _bent(information: Array, way: Array, fall: Array) -> Array:

@@ -97,7 +97,7 @@ class Assembly:
         )  # fmt: skip
 
     def differentiate(self, values: Array, free: Array, y: Array, observation: Array) -> Any:
-        """Log-likelihood of y (T,), its gradient and information by the parameters `free`.
+        """Log-likelihood of y (T,), sum of v^2 / F, gradient and information by the parameters `free`.
 
         Then the rank of what stays diffuse, and mean and covariance of the filtered state of the last row.
         """
@@ -249,9 +249,9 @@ class Space:
         for k, i, before in self._driving:
             lasting = self._lasting(values, x, before)
             table[k, k] = np.prod(1.0 - lasting**2)
-            group = self._coefficients.get(int(before[0]))
-            if group is not None:
-                table[k, group] = -2.0 * lasting * values[i]
+            coefficients = self._coefficients.get(int(before[0]))
+            if coefficients is not None:
+                table[k, coefficients] = -2.0 * lasting * values[i]
             elif before[0] in self.free:
                 damping = int(np.flatnonzero(self.free == before[0])[0])
                 fall = -2.0 * lasting[0] * x[k]

@@ -25,7 +25,7 @@ from .state_space import Parameters, StateSpaceForecaster
 
 METHODS = ("em", "mle")
 STARTS = ("subspace", "random")
-TOLERANCE = {"em": 1e-6, "mle": 1e-9}
+TOLERANCE = {"em": 1e-6, "mle": 1e-11}
 SMALL = 1e-10  # of the variance of an output: a noise variance below is as good as none
 WARM_UP = 10  # EM steps before the quasi-Newton search
 
@@ -69,7 +69,7 @@ class LDS(StateSpaceForecaster):
     seed : of the random starts.
     max_iter : most iterations per start.
     tol : a fit has converged when an iteration raises the log-likelihood by less than this per observed value; None
-        for 1e-6 ("em") or 1e-9 ("mle").
+        for 1e-6 ("em") or 1e-11 ("mle").
     accelerate : extrapolate the steps of EM where that raises the likelihood (Varadhan & Roland 2008); False for plain
         EM.
 
@@ -159,7 +159,7 @@ class LDS(StateSpaceForecaster):
         >>> level = seqkit.LDS.from_params(transition=[[1.0]], observation=[[1.0]], process_cov=[[0.5]],
         ...     observation_cov=[[1.0]], initial_mean=[0.0], initial_cov=[[10.0]])
         >>> level.decode(np.array([1.0, np.nan, 3.0])).round(3)["state0"].tolist()
-        [1.358, 1.909, 2.461]
+        [1.562, 1.922, 2.281]
         """
         n, m = _size("transition", transition), _size("observation", observation)
         k = max(
@@ -305,8 +305,8 @@ class LDS(StateSpaceForecaster):
             last = fit.history[-1] - fit.history[-2] if len(fit.history) > 1 else np.nan
             warnings.warn(
                 f"{self.method.upper()} stopped after {len(fit.history) - 1} iterations while the log-likelihood still "
-                f"rose by {last:.2g}; raise max_iter (now {self.max_iter}) or tol, or give the start, e.g. "
-                'initial="stationary"',
+                f"rose by {last:.2g}; raise max_iter (now {self.max_iter}) or tol, lower n_states, or settle the start "
+                f"otherwise than by initial={self._kind()!r}",
                 ConvergenceWarning, stacklevel=6,
             )  # fmt: skip
 

@@ -82,6 +82,31 @@ class StructuralResults(StateSpaceForecaster):
         }  # fmt: skip
         return self._each("standard_errors", lambda fit: errors[id(fit)])
 
+    @property
+    def coef_(self) -> Any:
+        """Coefficients of the covariates as far as they are known at the end of the data: a Series, or a frame.
+
+        Constant ones are generalised least squares given the other components; `summary` has their errors.
+        """
+        self._fitted()
+        told = {id(fit): self._coefficients(i)[0] for i, fit in enumerate(self._fits)}
+        values = self._each("coef", lambda fit: told[id(fit)].to_dict())
+        return told[id(self._fits[0])] if isinstance(values, dict) else values
+
+    def _coefficients(self, position: int) -> tuple[pd.Series, pd.Series]:
+        """Means and standard deviations of the coefficients after the last row of a series."""
+        layout, end = self._assembly(position), self._ends[position]
+        where = [
+            p for b, p in zip(layout.blocks, layout.places, strict=True) if b.label == "regression"
+        ]
+        if not where:
+            raise AttributeError(
+                f"{type(self).__name__} has no coefficients; add Regression() to it"
+            )
+        names = pd.Index(layout.states[where[0]], name="covariate")
+        deviations = np.sqrt(np.maximum(np.diagonal(end.cov)[where[0]], 0.0))
+        return pd.Series(end.mean[where[0]], names, name="coef"), pd.Series(deviations, names)
+
     def _split_inputs(self) -> list[Array | None]:
         inputs = self._seen_inputs
         if inputs is None:
@@ -122,6 +147,25 @@ class StructuralResults(StateSpaceForecaster):
             return np.arange(len(data))
         return self._positions(data, self._fitted(), "x")
 
+    def auxiliary_residuals(self, x: Any = None, *, covariates: Any = None) -> pd.DataFrame:
+        """Smoothed disturbances in standard deviations, on the index of `x`: large ones are breaks and outliers.
+
+        One column per state that is moved by noise, and the irregular, which stands out at an outlier; that of a
+        level does at a step. A disturbance of a row moves the state into that row; the first row has none.
+        Harvey & Koopman (1992); Durbin & Koopman (2012), section 2.12.2.
+
+        Parameters
+        ----------
+        x : a sequence (or panel) like that of the fit; None for the data of the fit.
+        covariates : the inputs of `x`.
+        """
+        data, runs = self._runs(x, covariates)
+        layouts = [self._assembly(int(p)) for p in self._run_positions(data, x)]
+        parts = [_disturbances(run) for run in runs]
+        return data.restore(np.concatenate(parts), [*layouts[0].states, "irregular"]).dropna(
+            axis=1, how="all"
+        )
+
     def summary(self) -> str:
         """A table of parameters, standard errors and criteria of one series, to print."""
         header = self._fitted()
@@ -130,7 +174,14 @@ class StructuralResults(StateSpaceForecaster):
                 f"summary() is of one series, and {len(self._fits)} were fitted; see params_ for all of them"
             )
         fit = self._fits[0]
-        table = coefficient_table(pd.Series(self.params_), pd.Series(self.standard_errors_))
+        values, errors = pd.Series(self.params_), pd.Series(self.standard_errors_)
+        if self._input_names is not None:
+            coefficients = self._coefficients(0)
+            values, errors = (
+                pd.concat([values, coefficients[0]]),
+                pd.concat([errors, coefficients[1]]),
+            )
+        table = coefficient_table(values, errors)
         facts = [
             ("series", str(header.columns[0] or "y")), ("observed", str(fit.rows)),
             ("log-likelihood", f"{fit.log_likelihood:.3f}"), ("AIC", f"{self.aic_:.3f}"),
@@ -172,3 +223,26 @@ def _spreads(layout: Assembly, run: Run) -> Array:
     whole = np.einsum("ti,tij,tj->t", rows, cov, rows)
     whole[np.isnan(run.y[:, 0])] = np.nan
     return np.sqrt(np.maximum(np.column_stack([*parts, whole]), 0.0))
+
+
+def _disturbances(run: Run) -> Array:
+    """E[w_t | y] and E[v_t | y] by their standard deviations, (T, n + 1); NaN where there is no noise.
+
+    w_t = h_t - A h_{t-1}, so that Var(E[w_t | y]) = Q - Var(w_t | y), with the lag-one covariances of the smoother.
+    """
+    system, y = run.system, run.y[:, 0]
+    smoothed = kalman.smooth(system, run.y, lag_one=True)
+    mean, cov, lag = smoothed.mean, np.asarray(smoothed.cov), np.asarray(smoothed.lag_one_cov)
+    A, rows = system.transition, np.broadcast_to(system.observation[..., 0, :], smoothed.mean.shape)
+    result = np.full((len(y), system.n + 1), np.nan)
+    left = np.einsum("ij,tjk,ik->ti", A, cov[:-1], A) - 2 * np.einsum("ij,tij->ti", A, lag[1:])
+    moved = np.diagonal(system.process_cov)
+    spread = moved - (np.diagonal(cov[1:], axis1=1, axis2=2) + left)
+    error, noise = y - (rows * mean).sum(1), float(system.observation_cov[0, 0])
+    error_spread = noise - np.einsum("ti,tij,tj->t", rows, cov, rows)
+    with np.errstate(divide="ignore", invalid="ignore"):
+        result[1:, :-1] = (mean[1:] - mean[:-1] @ A.T) / np.sqrt(spread)
+        result[:, -1] = error / np.sqrt(error_spread)
+    result[1:, :-1][(spread <= 1e-9 * moved) | (moved == 0.0)] = np.nan
+    result[:, -1][~(error_spread > 1e-9 * noise)] = np.nan
+    return result

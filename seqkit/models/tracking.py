@@ -245,7 +245,7 @@ class ConstantAcceleration(_Motion):
     >>> import numpy as np, seqkit
     >>> height = 100 - 4.9 * np.arange(0, 4, 0.1) ** 2
     >>> fall = seqkit.ConstantAcceleration(step=0.1, process_var=1e-9, observation_var=1e-4).fit(height)
-    >>> round(fall.decode()["y0.acceleration"].iloc[-1], 3)
+    >>> round(float(fall.decode()["y0.acceleration"].iloc[-1]), 3)
     -9.8
     """
 
