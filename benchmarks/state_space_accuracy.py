@@ -44,7 +44,14 @@ def weekly() -> None:
 def monthly() -> None:
     """M3 monthly, the first 200 series, official split of 18 steps."""
     panel = dict(list(seqkit.datasets.load("m3_monthly").items())[:200])
-    show("m3_monthly[:200]", contenders(), panel, horizon=18, season=12, metrics=["mase", "smape", *LEVELS])
+    show(
+        "m3_monthly[:200]",
+        contenders(),
+        panel,
+        horizon=18,
+        season=12,
+        metrics=["mase", "smape", *LEVELS],
+    )
 
 
 def airline() -> None:
@@ -59,7 +66,8 @@ def contenders() -> dict[str, Forecaster]:
     return {
         "trend + season": trend + season,
         "trend + season of logs": logs + season,
-        "damped trend + season of logs": seqkit.LocalLinearTrend(damped=True, scale=seqkit.Log()) + season,
+        "damped trend + season of logs": seqkit.LocalLinearTrend(damped=True, scale=seqkit.Log())
+        + season,
         "level + season of logs": seqkit.LocalLevel(scale=seqkit.Log()) + season,
         "ETS": seqkit.ETS(season=12),
         "AutoARIMA": seqkit.AutoARIMA(season=12),
@@ -71,7 +79,9 @@ def show(name, models, data, **settings) -> None:  # type: ignore[no-untyped-def
     start = time.perf_counter()
     result = seqkit.compare(models, {name: data}, n_jobs=2, progress=False, **settings)
     board = result.leaderboard.droplevel("dataset")[settings["metrics"]]
-    print(f"\n{name}, {time.perf_counter() - start:.0f} s\n{board.round(3).to_string()}", flush=True)
+    print(
+        f"\n{name}, {time.perf_counter() - start:.0f} s\n{board.round(3).to_string()}", flush=True
+    )
     if len(result.failures):
         print(result.failures.to_string())
 

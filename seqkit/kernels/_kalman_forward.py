@@ -245,10 +245,12 @@ def decorrelate(
         masks, pattern = _patterns(seen)
     else:
         masks, pattern = seen, np.arange(length)
-    values, roots = np.full_like(y, np.nan), []
+    roots: list[tuple[Array, Array]] = []
     turned = np.zeros((len(masks), system.m, system.n))
     spread = np.ones((len(masks), system.m))
-    deviations = y - d
+    deviations = y - d if d.any() else y
+    whole = constant and bool(seen.all())
+    values = y if whole else np.full_like(y, np.nan)
     for s, mask in enumerate(masks):
         known = np.flatnonzero(mask)
         lower, scales = ldl(R[s if len(R) > 1 else 0][np.ix_(known, known)])
@@ -256,8 +258,9 @@ def decorrelate(
         roots.append((known, inverse))
         turned[s, known] = inverse @ C[s if len(C) > 1 else 0][known]
         spread[s, known] = scales
-        if len(known) == system.m and len(masks) == 1:
-            return deviations @ inverse.T, turned, spread, pattern, roots
+        if whole:
+            values = np.dot(deviations, np.ascontiguousarray(inverse.T))
+            continue
         own = np.flatnonzero(pattern == s) if constant else np.array([s])
         values[np.ix_(own, known)] = deviations[np.ix_(own, known)] @ inverse.T
     return values, turned, spread, pattern, roots

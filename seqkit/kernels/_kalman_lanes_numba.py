@@ -36,7 +36,17 @@ def stretch(Y, maps, mean):  # type: ignore[no-untyped-def]
             source, target = Y[s, o], X[n + o]
             for lane in range(lanes):
                 target[lane] = source[lane]
-        np.dot(maps, X, out)
+        if n + m > 6:
+            np.dot(maps, X, out)
+        else:  # a product so small is faster by loops
+            for i in range(n + m):
+                row = out[i]
+                for lane in range(lanes):
+                    row[lane] = maps[i, n + m]
+                for k in range(n + m):
+                    weight, x = maps[i, k], X[k]
+                    for lane in range(lanes):
+                        row[lane] += weight * x[lane]
         for o in range(n, n + m):
             row = out[o]
             for lane in range(lanes):

@@ -135,18 +135,16 @@ def carry_cov(A, ia, Q, iq, P, W, how, counts, columns, states):  # type: ignore
 
 
 @njit(**INLINED)
-def times_row(P, C, ip, o, M, states):  # type: ignore[no-untyped-def]
+def times_row(P, C, ip, o, M, sparse, states):  # type: ignore[no-untyped-def]
     """M <- P z and z'P z for the row z of the observation matrix."""
     n = len(states)
-    if n > 8:  # row by row, skipping zeros
+    if n > 8:  # row by row
         for i in range(n):
             M[i] = 0.0
         for k in range(n):
-            weight = C[ip, o, k]
-            if weight != 0.0:
-                source = P[k]
-                for i in range(n):
-                    M[i] += weight * source[i]
+            weight, source = C[ip, o, k], P[k]
+            for i in range(0 if sparse and weight == 0.0 else n):
+                M[i] += weight * source[i]
     else:
         for i in range(n):
             total = 0.0
@@ -271,11 +269,19 @@ def clear(matrix):  # type: ignore[no-untyped-def]
 
 @njit(**INNER)
 def incomplete_from(y, t):  # type: ignore[no-untyped-def]
-    """The first row at or after `t` with a missing element."""
-    for s in range(t, len(y)):
-        for o in range(y.shape[1]):
-            if np.isnan(y[s, o]):
-                return s
+    """The first row at or after `t` with a missing element; found by sums, to which a NaN sticks."""
+    m, flat = y.shape[1], y.ravel()
+    while t < len(y):
+        stop = min(t + 256, len(y))
+        total = 0.0
+        for k in range(t * m, stop * m):
+            total += flat[k]
+        if np.isnan(total):
+            for s in range(t, stop):
+                for o in range(m):
+                    if np.isnan(y[s, o]):
+                        return s
+        t = stop
     return len(y)
 
 
@@ -340,7 +346,7 @@ def filter_rows(  # type: ignore[no-untyped-def]
                 continue
             error -= d[it, o]
             noise = r[ip, o]
-            spread = times_row(cov, C, ip, o, M, states)
+            spread = times_row(cov, C, ip, o, M, how == SPARSE, states)
             F = noise + spread
             if F <= 0.0:  # the past determines this element
                 complete = False
@@ -477,7 +483,7 @@ def diffuse_rows(  # type: ignore[no-untyped-def]
             for i in range(n):
                 error -= C[ip, o, i] * mean[i]
             noise = r[ip, o]
-            F = noise + times_row_(cov, C, ip, o, M, states)
+            F = noise + times_row_(cov, C, ip, o, M, how == SPARSE, states)
             Finf = diffuse_row(Pinf, C, ip, o, Minf, n) if rank > 0 else 0.0
             if Finf <= 0.0 and F <= 0.0:
                 continue

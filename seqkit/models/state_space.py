@@ -140,7 +140,7 @@ class StateSpaceForecaster(Forecaster):
     def sample_states(
         self, n: int = 1, x: Any = None, *, covariates: Any = None, seed: int = 0
     ) -> pd.DataFrame:
-        """`n` paths of the states given all observations of one series (Durbin & Koopman 2002), (sample, time) index."""
+        """`n` paths of the states given all observations of one series (Durbin & Koopman 2002), by (sample, time)."""
         check_count("n", n, 1)
         data, runs = self._runs(x, covariates)
         if len(runs) > 1:
@@ -151,7 +151,9 @@ class StateSpaceForecaster(Forecaster):
         paths = kalman.sample_states(run.system, run.y, n, np.random.default_rng(seed))
         index = data.calendars[0].index
         axes: list[Any] = [range(n), index]
-        both = pd.MultiIndex.from_product(axes, names=["sample", index.name or "time"])
+        both: pd.MultiIndex = pd.MultiIndex.from_product(
+            axes, names=["sample", index.name or "time"]
+        )
         return pd.DataFrame(
             paths.reshape(-1, paths.shape[2]), index=both, columns=self._state_names()
         )
