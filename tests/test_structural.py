@@ -11,6 +11,7 @@ from fractions import Fraction
 import numpy as np
 import pandas as pd
 import pytest
+from seqkit.kernels._local_level_numba import STEPS, maximise, run
 
 import seqkit
 from seqkit import (
@@ -24,7 +25,6 @@ from seqkit import (
     Structural,
 )
 from seqkit.kernels import kalman
-from seqkit.kernels._local_level_numba import STEPS, maximise, run
 from seqkit.models import _structural_blocks as blocks
 from seqkit.models._structural_fit import Likelihood, Search, fit_blocks
 from seqkit.models._structural_system import Assembly, Space
@@ -182,7 +182,9 @@ def test_score_by_finite_differences_through_the_free_variables(case):
     def value(x):
         return kalman.log_likelihood(layout.system(space.values(x), observation), y[:, None])
 
-    _, _, gradient, information, *_ = layout.differentiate(space.values(x), space.free, y, observation)
+    _, _, gradient, information, *_ = layout.differentiate(
+        space.values(x), space.free, y, observation
+    )
     slope, step = space.jacobian(x), 1e-5
     steps = step * np.eye(len(x))
     numeric = [(value(x + e) - value(x - e)) / (2 * step) for e in steps]

@@ -24,7 +24,10 @@ from ._structural_system import Assembly
 from .state_space import End
 from .structural_results import StructuralResults
 
-_HEAD_START, _PATIENCE = 0.5, 5.0  # seconds of work done, and left, from which processes are worth their start
+_HEAD_START, _PATIENCE = (
+    0.5,
+    5.0,
+)  # seconds of work done, and left, from which processes are worth their start
 _SETTINGS = ("observation_var", "scale", "n_jobs")  # of a whole sum, not of one component
 
 
