@@ -11,7 +11,6 @@ from fractions import Fraction
 import numpy as np
 import pandas as pd
 import pytest
-from seqkit.kernels._local_level_numba import STEPS, maximise, run
 
 import seqkit
 from seqkit import (
@@ -25,6 +24,7 @@ from seqkit import (
     Structural,
 )
 from seqkit.kernels import kalman
+from seqkit.kernels._local_level_numba import STEPS, maximise, run
 from seqkit.models import _structural_blocks as blocks
 from seqkit.models._structural_fit import Likelihood, Search, fit_blocks
 from seqkit.models._structural_system import Assembly, Space
