@@ -1004,6 +1004,26 @@ def test_arrays_of_other_types_and_orders_are_taken():
     assert kalman.log_likelihood(System(**lists), y) == expected
 
 
+def test_kernels_are_compiled_once_per_number_of_states():
+    """What the caller's arrays happen to be (read-only, of one layer) must not cost a compilation."""
+    from seqkit.kernels import _kalman_numba, _kalman_smooth_numba
+
+    kernels = (_kalman_numba.filter_rows, _kalman_smooth_numba.smooth_rows)
+    if not hasattr(kernels[0], "signatures"):
+        pytest.skip("compilation is switched off")
+    values, y = Case(2, 2, 20).make()
+    kalman.smooth(System(**values), y)
+    before = [len(kernel.signatures) for kernel in kernels]
+    for m in (1, 2):
+        for options in ({}, {"diagonal": True}, {"varying": True}, {"varying": ("observation",)}):
+            values, y = Case(2, m, 20, options=options).make()
+            for value in (*values.values(), y):
+                value.flags.writeable = False
+            for steady in (0, 1e-14):
+                kalman.smooth(System(**values), y, steady=steady)
+    assert [len(kernel.signatures) for kernel in kernels] == before
+
+
 def test_varying_is_read_from_the_number_of_dimensions():
     """Two states, two outputs, two rows: every size is two."""
     values, y = Case(2, 2, 2).make()

@@ -23,8 +23,7 @@ from seqkit import (
     Seasonal,
     Structural,
 )
-from seqkit.kernels import kalman
-from seqkit.kernels._local_level_numba import STEPS, maximise, run
+from seqkit.kernels import kalman, local_level
 from seqkit.models import _structural_blocks as blocks
 from seqkit.models._structural_fit import Likelihood, Search, fit_blocks
 from seqkit.models._structural_system import Assembly, Space
@@ -166,6 +165,58 @@ def test_smoothed_states_are_those_of_statsmodels(case):
     close(ours[:, seen], states[:, seen], rtol=1e-8, atol=1e-8)
 
 
+def diffuse_likelihood(layout: Assembly, values, y) -> float:
+    """Of y = X b + u with b diffuse, by generalised least squares on the whole covariance of u."""
+    row, n = layout.observation(None)[0], len(layout.states)
+    system = layout.system(values, layout.observation(None))
+    steps = [np.eye(n)]
+    for _ in range(len(y) - 1):
+        steps.append(system.transition @ steps[-1])
+    design = np.array([row @ step for step in steps])
+    cov = values[-1] * np.eye(len(y))
+    for i, variance in enumerate(np.diagonal(system.process_cov)):
+        shock = np.zeros((len(y), len(y)))
+        for s in range(1, len(y)):
+            shock[s:, s] = design[: len(y) - s, i]
+        cov += variance * shock @ shock.T
+    lower = np.linalg.cholesky(cov)
+    white, told = np.linalg.solve(lower, y), np.linalg.solve(lower, design)
+    q, r = np.linalg.qr(told)
+    rest = white - q @ (q.T @ white)
+    log_det = 2 * np.log(np.diagonal(lower)).sum() + 2 * np.log(np.abs(np.diagonal(r))).sum()
+    return -0.5 * (len(y) * np.log(2 * np.pi) + log_det + rest @ rest)
+
+
+def test_waves_that_the_first_rows_hardly_tell():
+    rng, t = np.random.default_rng(0), np.arange(800)
+    y = (
+        3 * np.sin(2 * np.pi * t / 365.25)
+        + 0.05 * rng.normal(size=800).cumsum()
+        + rng.normal(size=800)
+    )
+    model = LocalLevel() + Seasonal(365.25, form="trigonometric", harmonics=3) + Seasonal(7)
+    model.fit(pd.Series(y, pd.date_range("2020-01-01", periods=800)))
+    layout = model._assembly(0)
+    assert [block.slow for block in layout.blocks] == [False, True, False]
+    assert layout.unknown == 13
+    expected = diffuse_likelihood(layout, model._fits[0].values, y)
+    close(model.log_likelihood_, expected, rtol=0, atol=1e-4)
+    close(model.log_likelihood(y), model.log_likelihood_, rtol=1e-9)
+    states = model.smooth()
+    assert np.isfinite(states.scale).all(axis=None)
+    assert (
+        np.corrcoef(model.components()["seasonal_365.25"], np.sin(2 * np.pi * t / 365.25))[0, 1]
+        > 0.95
+    )
+    close(
+        diffuse_likelihood(Assembly([block("level"), block("dummy", 4)], None), np.array([0.5, 0.2, 1.3]), y[:60]),
+        Assembly([block("level"), block("dummy", 4)], None).differentiate(
+            np.array([0.5, 0.2, 1.3]), np.arange(3), y[:60].copy(), np.array([[1.0, 1.0, 0.0, 0.0]])
+        )[0],
+        rtol=1e-10,
+    )  # fmt: skip
+
+
 # -- score and information --------------------------------------------------------------------------
 
 
@@ -282,23 +333,34 @@ def test_optimum_is_at_least_that_of_statsmodels(model, options, seed):
 
 @pytest.mark.parametrize("truth", [1e-5, 1e-2, 1.0, 1e3])
 @pytest.mark.parametrize("seed", range(4))
-def test_compiled_search_of_the_local_level_finds_the_highest_hill(truth, seed):
+def test_search_for_the_local_level_finds_the_highest_hill(truth, seed):
     rng = np.random.default_rng(seed)
     y = np.sqrt(truth) * rng.normal(size=60).cumsum() + rng.normal(size=60)
     y[[0, 10, 11, 30]] = np.nan
-    history = np.empty(STEPS)
-    _, observation, value, mean, var, steps = maximise(y, -1.0, -1.0, 1e-30, history)
-    grid = []
-    for ratio in np.concatenate([[0.0], np.logspace(-8, 8, 400)]):
-        count, quadratic, log_det, _, _ = run(y, ratio, 1.0)
+    _, observation, value, mean, var, history = local_level.maximise(y, None, None, 1e-30)
+    grid, run = [], local_level.compiled("run")
+    ratios = [(ratio, 1.0) for ratio in [0.0, *np.logspace(-8, 8, 400)]]
+    for level, noise in [*ratios, (1.0, 0.0)]:
+        count, quadratic, log_det, _, _ = run(y, level, noise)
         grid.append(-0.5 * (count * np.log(quadratic / count) + log_det + count))
-    count, quadratic, log_det, _, _ = run(y, 1.0, 0.0)
-    grid.append(-0.5 * (count * np.log(quadratic / count) + log_det + count))
     assert value >= max(grid) - 0.5 * (count + 1) * np.log(2 * np.pi) - 1e-9
-    general = fit_blocks(Assembly([block("level")], None), y, None)
+    general = fit_blocks([block("level")], None, y, None)
     close(value, general.log_likelihood, rtol=0, atol=1e-6)
     close([mean], general.mean, rtol=0, atol=1e-3 * np.nanstd(y))
-    assert 0 < steps <= STEPS and (var > 0 or observation == 0.0)
+    assert 0 < len(history) <= local_level.STEPS and (var > 0 or observation == 0.0)
+
+
+@pytest.mark.parametrize(
+    "given", [(-1.0, -1.0), (-1.0, 2.0), (3.0, -1.0), (0.0, -1.0), (-1.0, 0.0), (1.0, 2.0)]
+)
+def test_plain_and_compiled_search_agree_to_the_last_digit(given):
+    for seed in range(5):
+        y = monthly(20 + 9 * seed, seed=seed).to_numpy().copy()
+        y[3 * seed : 4 * seed] = np.nan
+        steps, history = [0.0] * local_level.STEPS, np.zeros(local_level.STEPS)
+        plain = local_level.search(y.tolist(), *given, 1e-20, steps)
+        assert plain == local_level.compiled("search")(y, *given, 1e-20, history)
+        assert steps == history.tolist()
 
 
 @pytest.mark.parametrize("given", [{"level_var": 2.0}, {"observation_var": 3.0}, {"level_var": 0},
@@ -308,9 +370,11 @@ def test_given_variances(given):
     model = LocalLevel(**given).fit(y)
     assert given.items() <= model.params_.items()
     general = fit_blocks(
-        Assembly([blocks.level_block(given.get("level_var"))], given.get("observation_var")),
-        y.to_numpy(), None,
-    )  # fmt: skip
+        [blocks.level_block(given.get("level_var"))],
+        given.get("observation_var"),
+        y.to_numpy(),
+        None,
+    )
     close(model.log_likelihood_, general.log_likelihood, rtol=0, atol=1e-7)
     close(list(model.params_.values()), general.values, rtol=1e-4)
 
@@ -568,6 +632,9 @@ def test_covariates_in_fit_predict_and_update():
     broken.iloc[3, 0] = np.nan
     with pytest.raises(ValueError, match="missing in 1 row"):
         (LocalLevel() + Regression()).fit(y, covariates=broken)
+    for verb in (model.score, model.smooth, model.filter):
+        with pytest.raises(ValueError, match="missing in 1 row"):
+            verb(y, covariates=broken)
     holed = y.copy()
     holed.iloc[3] = np.nan
     whole = (LocalLevel() + Regression()).fit(holed, covariates=x)
@@ -587,6 +654,22 @@ def test_covariates_in_fit_predict_and_update():
         walking.log_likelihood_
         >= (LocalLevel() + Regression()).fit(y, covariates=x).log_likelihood_ - 1e-6
     )
+
+
+@pytest.mark.parametrize("unit", [1e-9, 1e9])
+def test_units_of_covariates_do_not_matter(unit):
+    y = monthly(80)
+    x = pd.DataFrame(INPUTS[:80] + 3, index=y.index, columns=["a", "b"])
+    model, scaled = LocalLevel() + Regression(), LocalLevel() + Regression()
+    model.fit(y, covariates=x), scaled.fit(y, covariates=unit * x)
+    close(scaled.coef_ * unit, model.coef_, rtol=1e-8)
+    shift = 2 * np.log(unit)  # of a diffuse likelihood, as in statsmodels
+    close(scaled.log_likelihood_, model.log_likelihood_ - shift, rtol=0, atol=1e-7)
+    close(scaled.log_likelihood(y, covariates=unit * x), scaled.log_likelihood_, rtol=1e-10)
+    close(scaled.predict(3, covariates=unit * x.set_axis(x.index.shift(80))[:3]).mean,
+          model.predict(3, covariates=x.set_axis(x.index.shift(80))[:3]).mean, rtol=1e-8)  # fmt: skip
+    with pytest.raises(ValueError, match="covariate that repeats"):
+        (LocalLevel() + Regression()).fit(y, covariates=x.assign(one=unit))
 
 
 # -- panels, files, processes ----------------------------------------------------------------------
@@ -663,11 +746,12 @@ def test_search_never_goes_down():
     assert (np.diff(search.history) > 0).all() and search.converged
 
 
-def test_a_local_level_needs_neither_scipy_optimize_nor_the_general_kernels():
+def test_a_first_local_level_needs_no_compiler():
     code = (
         "import numpy as np, sys, seqkit\n"
         "seqkit.LocalLevel().fit(np.arange(30.0) % 7).predict(3).interval(95)\n"
-        "assert 'seqkit.kernels._kalman_numba' not in sys.modules\n"
-        "assert 'scipy.optimize' not in sys.modules\n"
+        "assert not {'numba', 'scipy', 'seqkit.kernels._kalman_numba'} & set(sys.modules)\n"
+        "seqkit.LocalLevel().fit(np.arange(30.0) % 7).predict(3)\n"
+        "assert 'numba' in sys.modules and 'seqkit.kernels._kalman_numba' not in sys.modules\n"
     )
     subprocess.run([sys.executable, "-c", code], check=True, env=os.environ)

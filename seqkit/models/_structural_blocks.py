@@ -16,6 +16,7 @@ import numpy as np
 
 from seqkit.data.sequences import Array
 
+_CLEAR = 1e-6  # share of news in a row, above which an exact diffuse start keeps ten digits
 Kind = Literal["variance", "damping", "period", "coefficient"]
 
 
@@ -46,9 +47,11 @@ class Block:
     observation : (n,), its part of the observation row.
     stationary : whether its first state has the stationary distribution (else it is diffuse).
     frequencies : of the waves that a seasonal pattern is made of, in cycles per row.
+    slow : whether its first rows hardly tell its states, so that the digits of an exact diffuse start would be lost.
     """
 
     stationary = False
+    slow = False
     frequencies: tuple[Any, ...] = ()
 
     def __init__(
@@ -159,9 +162,19 @@ class WaveBlock(Block):
         parameters = [Parameter(f"{label}_var", given=variance)]
         super().__init__(label, names, parameters, [(0, slice(0, n))], transition, np.array(rows))
         self.frequencies = tuple(frequencies)
+        self.slow = _least_news(transition, self.observation) < _CLEAR
 
     def diffuse(self, taken: set[Any]) -> Array:
         return np.diag([0.0 if f in taken else 1.0 for f in self.frequencies])
+
+
+def _least_news(transition: Array, observation: Array) -> float:
+    """The least share of what a row tells of the first state that earlier rows have not told, over n rows."""
+    rows = [observation]
+    for _ in range(len(transition) - 1):
+        rows.append(rows[-1] @ transition)
+    told = np.abs(np.diagonal(np.linalg.qr(np.array(rows).T, mode="r")))
+    return float((told**2 / np.square(rows).sum(1)).min())
 
 
 class CycleBlock(Block):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -10,9 +11,9 @@ import numpy as np
 from seqkit.data.sequences import Array
 from seqkit.persistence import Record
 
-from ._structural_blocks import Parameter
+from ._structural_blocks import Block, Parameter
 from ._structural_starts import hills
-from ._structural_system import Assembly, Space
+from ._structural_system import WIDE, Assembly, Space, sizes_of
 
 EXACT = 1e-24  # of the squared size of the data: what is left of a series that the model fits without error
 STEPS = 200  # of a search
@@ -26,7 +27,9 @@ class StructuralFit(Record):
 
     ``values`` (parameters,) in the order of ``names``; ``learnt`` tells those that were estimated and are not on
     a border, ``estimated`` how many were to be learnt. ``rows`` counts observed values, ``unknown`` the diffuse
-    states. ``mean``, ``cov`` are those of the filtered state of the last row.
+    states. ``mean``, ``cov`` are those of the filtered state of the last row, ``sizes`` (inputs,) the units in which
+    coefficients are diffuse, None without covariates; ``wide`` is the variance at the start of states that are slow to
+    show.
     """
 
     names: tuple[str, ...]
@@ -40,6 +43,8 @@ class StructuralFit(Record):
     converged: bool
     mean: Array
     cov: Array
+    sizes: Array | None
+    wide: float
 
     @property
     def parameters(self) -> dict[str, float]:
@@ -83,8 +88,8 @@ class Likelihood:
         return np.where(self.assembly.variances, values * unit, values)
 
     def in_units_of_data(self, log_likelihood: Any) -> Any:
-        """A log-likelihood with its Jacobian; the diffuse steps have no units."""
-        return log_likelihood - self.freedom * float(np.log(self.unit))
+        """A log-likelihood with its Jacobian; the diffuse steps have only the units of the covariates."""
+        return log_likelihood - self.freedom * float(np.log(self.unit)) - self.assembly.offset
 
     def at(self, space: Space, x: Array) -> Point:
         """The likelihood around x."""
@@ -128,13 +133,17 @@ class Point:
     cov: Array
 
 
-def fit_blocks(assembly: Assembly, y: Array, inputs: Array | None) -> StructuralFit:
-    """Estimate the parameters of `assembly` that are not given, from y (T,) in model units.
+def fit_blocks(
+    blocks: Sequence[Block], observation_var: float | None, y: Array, inputs: Array | None
+) -> StructuralFit:
+    """Estimate the parameters of a sum of blocks that are not given, from y (T,) in model units.
 
     Raises
     ------
     ValueError : too few observed values, or values that leave a state undetermined.
     """
+    sizes = sizes_of(None if inputs is None else inputs[~np.isnan(y)])
+    assembly = Assembly(blocks, observation_var, sizes)
     likelihood = Likelihood(assembly, y, inputs)
     parameters = likelihood.within(assembly.parameters)
     space = Space(parameters)
@@ -156,16 +165,15 @@ def fit_blocks(assembly: Assembly, y: Array, inputs: Array | None) -> Structural
         estimated=len(space), log_likelihood=likelihood.in_units_of_data(best.value),
         history=likelihood.in_units_of_data(np.array(search.history)), rows=likelihood.rows,
         unknown=assembly.unknown, converged=search.converged, mean=best.mean * likelihood.unit,
-        cov=(best.cov + best.cov.T) * (0.5 * likelihood.unit**2),
+        cov=(best.cov + best.cov.T) * (0.5 * likelihood.unit**2), sizes=sizes, wide=WIDE * likelihood.unit**2,
     )  # fmt: skip
 
 
 def fit_local_level(
     y: Array, level_var: float | None, observation_var: float | None
 ) -> StructuralFit:
-    """The same for a local level alone, by its compiled search; y (T,) is C-contiguous and writable."""
-    from seqkit.kernels._local_level_numba import STEPS as room
-    from seqkit.kernels._local_level_numba import maximise
+    """The same for a local level alone, by a search of its own."""
+    from seqkit.kernels.local_level import maximise
 
     seen = y[~np.isnan(y)]
     given = (level_var, observation_var)
@@ -174,27 +182,25 @@ def fit_local_level(
         raise ValueError(too_few(len(seen), 1, estimated))
     if not any(v is None or v > 0 for v in given):
         raise ValueError(NOTHING_RANDOM)
-    floor, history = EXACT * (float(np.abs(seen).max()) ** 2 or 1.0), np.empty(room)
-    level_start, observation_start = (-1.0 if v is None else float(v) for v in given)
-    level, observation, value, mean, var, steps = maximise(
-        y, level_start, observation_start, floor, history
-    )
+    floor = EXACT * (float(np.abs(seen).max()) ** 2 or 1.0)
+    level, observation, value, mean, var, history = maximise(y, level_var, observation_var, floor)
     values = np.array([level, observation])
     return StructuralFit(
         names=("level_var", "observation_var"), values=values,
         learnt=np.array([v is None for v in given]) & (values > 0.0), estimated=estimated, log_likelihood=value,
-        history=history[:steps].copy(), rows=len(seen), unknown=1, converged=True,
-        mean=np.array([mean]), cov=np.array([[var]]),
+        history=history, rows=len(seen), unknown=1, converged=True,
+        mean=np.array([mean]), cov=np.array([[var]]), sizes=None, wide=WIDE,
     )  # fmt: skip
 
 
 def standard_errors(
-    assembly: Assembly, fit: StructuralFit, y: Array, inputs: Array | None
+    blocks: Sequence[Block], fit: StructuralFit, y: Array, inputs: Array | None
 ) -> Array:
     """Of all parameters, by the information matrix (Harvey 1989, section 3.4.5) and the delta method.
 
     NaN for those that were given, and for variances at zero, where there is no normal law.
     """
+    assembly = Assembly(blocks, None, fit.sizes)
     likelihood = Likelihood(assembly, y, inputs)
     parameters = [
         dataclasses.replace(p, given=p.given if learnt else float(value))

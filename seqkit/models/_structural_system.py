@@ -16,6 +16,7 @@ from .exact_ar import from_partial, to_partial
 if TYPE_CHECKING:
     from seqkit.kernels.kalman import System
 
+WIDE = 1e6  # variance of a state of which nothing is known, where the data have a spread of one
 _TYPICAL = {"variance": 1.0, "damping": 0.7, "period": 7.3, "coefficient": 0.1}
 
 
@@ -27,11 +28,21 @@ class Assembly:
     parameters : those of the blocks in order, `observation_var` last.
     states : names of the n states.
     places : where the states of each block are.
-    diffuse : (n, n), the diffuse part of the first state's covariance; `unknown` is its rank.
+    diffuse : (n, n), the diffuse part of the first state's covariance. Coefficients of very large or small covariates
+        have it in units of their `sizes` (inputs,), which keeps its digits; blocks that are slow to show have the
+        variance `wide` instead, finite but beyond all data.
+    unknown : how many states nothing is known of at the start.
+    offset : what `sizes` and `wide` add to the log-likelihood of an exact diffuse start.
     variances : (parameters,), which of them are variances.
     """
 
-    def __init__(self, blocks: Sequence[Block], observation_var: float | None) -> None:
+    def __init__(
+        self,
+        blocks: Sequence[Block],
+        observation_var: float | None,
+        sizes: Array | None = None,
+        wide: float = WIDE,
+    ) -> None:
         self.blocks = list(blocks)
         self.parameters = [p for block in blocks for p in block.parameters]
         self.parameters.append(Parameter("observation_var", given=observation_var))
@@ -39,15 +50,26 @@ class Assembly:
         self.places = _slices([len(block) for block in blocks])
         self._shares = _slices([len(block.parameters) for block in blocks])
         n, count = len(self.states), len(self.parameters)
-        self.diffuse, taken = np.zeros((n, n)), set[Any]()
+        self.diffuse, self._broad, taken = np.zeros((n, n)), np.zeros((n, n)), set[Any]()
+        self.unknown, self._rank, self.offset = 0, 0, 0.0
         self._drives = np.zeros((count, n))  # of the variance of a state's noise by a parameter
         for block, place, share in self._pieces():
-            self.diffuse[place, place] = block.diffuse(taken)
+            part = block.diffuse(taken)
+            rank = round(float(np.trace(part)))
+            self.unknown += rank
+            self._rank += 0 if block.slow else rank
+            if block.label == "regression" and sizes is not None:
+                part = part / sizes**2
+                self.offset += float(np.log(sizes).sum())
+            if block.slow:
+                self._broad[place, place] = wide * part
+                self.offset -= 0.5 * float(np.trace(part)) * float(np.log(wide))
+            else:
+                self.diffuse[place, place] = part
             taken |= set(block.frequencies)
             for which, states in block.noises:
                 self._drives[share.start + which, place][states] = 1.0
         self.variances = np.array([p.kind == "variance" for p in self.parameters])
-        self.unknown = round(float(np.trace(self.diffuse)))
         typical = np.array([_TYPICAL[p.kind] for p in self.parameters])
         self._rows, self._columns = map(np.ascontiguousarray, np.nonzero(self._transition(typical)))
         self._turns = any(p.kind != "variance" for p in self.parameters)
@@ -79,7 +101,7 @@ class Assembly:
 
     def _start(self, transition: Array, noise: Array) -> Array:
         """The covariance of the first state but for its diffuse part."""
-        start = np.zeros_like(transition)
+        start = self._broad.copy()
         for block, place in zip(self.blocks, self.places, strict=True):
             if block.stationary:
                 start[place, place] = lyapunov(transition[place, place], np.diag(noise[place]))
@@ -107,7 +129,7 @@ class Assembly:
         count, n = len(free), len(noise)
         turning, weights = np.zeros(count, dtype=bool), np.zeros((count, len(self._rows)))
         extra = 0  # layers for the diffuse part and, where the transition turns, its derivatives
-        if self.unknown:
+        if self._rank:
             extra = 1 + (count if self._turns else 0)
         start = np.zeros((n, count + 1 + extra, n))
         start[:, 0] = self._start(transition, noise)
@@ -136,8 +158,17 @@ class Assembly:
         return differentiate(
             y, observation.reshape(-1, n), self._row_starts, self._columns,
             transition[self._rows, self._columns], weights, turning, self._sums, self._runs, noises, errors,
-            start.reshape(n, -1), self.unknown,
+            start.reshape(n, -1), self._rank,
         )  # fmt: skip
+
+
+def sizes_of(inputs: Array | None) -> Array | None:
+    """Units for covariates (T, inputs) that are far from one in size: powers of two, 1 for all others."""
+    if inputs is None:
+        return None
+    size = np.sqrt(np.mean(np.square(inputs / np.maximum(np.abs(inputs).max(0), 1e-300)), axis=0))
+    size = np.exp2(np.round(np.log2(np.maximum(size * np.abs(inputs).max(0), 1e-300))))
+    return np.where((size > 2.0**8) | (size < 2.0**-8), size, 1.0)
 
 
 def _slices(sizes: list[int]) -> list[slice]:

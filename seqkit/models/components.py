@@ -31,7 +31,7 @@ class LocalLevel(Component):
         \varepsilon_t \sim N(0, \sigma^2_\varepsilon), \; \eta_t \sim N(0, \sigma^2_\eta)
 
     The first level is diffuse. The likelihood is maximised over the signal-to-noise ratio, with the scale
-    concentrated out, in one compiled call.
+    concentrated out, in one compiled call (the first short series of a process without a compiler, in plain Python).
 
     Parameters
     ----------
@@ -67,7 +67,7 @@ class LocalLevel(Component):
         return matrices.level_block(self.level_var)
 
     def _estimate(self, blocks: list[Block], y: Array, inputs: Array | None) -> StructuralFit:
-        """By a compiled search of its own, which needs none of the general kernels."""
+        """By a search of its own, which needs none of the general kernels."""
         return fit_local_level(y, self.level_var, self.observation_var)
 
 

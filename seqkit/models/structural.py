@@ -21,13 +21,11 @@ from seqkit.data.sequences import Array, Sequences
 from ._structural_blocks import Block
 from ._structural_fit import StructuralFit, fit_blocks
 from ._structural_system import Assembly
-from .state_space import End
+from .state_space import End, Run
 from .structural_results import StructuralResults
 
-_HEAD_START, _PATIENCE = (
-    0.5,
-    5.0,
-)  # seconds of work done, and left, from which processes are worth their start
+_HEAD_START = 0.5  # seconds of work in this process, before it is known how much there is
+_PATIENCE = 5.0  # seconds of work left, from which processes are worth their start
 _SETTINGS = ("observation_var", "scale", "n_jobs")  # of a whole sum, not of one component
 
 
@@ -96,13 +94,7 @@ class StructuralForecaster(StructuralResults):
             raise ValueError(
                 f"{type(self).__name__} does not use covariates; add Regression() to it, or leave them out"
             )
-        absent = np.isnan(covariates).any(1) & ~np.isnan(data.values[:, 0])
-        if absent.any():
-            row = int(np.argmax(absent))
-            raise ValueError(
-                f"covariates are missing in {int(absent.sum())} row(s) that have a value, first row {row}; "
-                "fill them, or make the value missing"
-            )
+        _refuse_absent(data, covariates)
         parts: list[Array | None] = list(np.split(np.nan_to_num(covariates), data.offsets[1:-1]))
         return parts, tuple(map(str, self._input_names or ()))
 
@@ -118,13 +110,15 @@ class StructuralForecaster(StructuralResults):
 
     def _estimate(self, blocks: list[Block], y: Array, inputs: Array | None) -> StructuralFit:
         """The fit of one series, y (T,) in model units."""
-        return fit_blocks(Assembly(blocks, self.observation_var), y, inputs)
+        return fit_blocks(blocks, self.observation_var, y, inputs)
 
     # -- hooks of the state-space base -----------------------------------------------------------
 
     def _assembly(self, position: int) -> Assembly:
         names = tuple(map(str, self._input_names or ()))
-        return Assembly(_blocks(self._settled_terms[position], names), self.observation_var)
+        blocks = _blocks(self._settled_terms[position], names)
+        fit = self._fits[position]
+        return Assembly(blocks, self.observation_var, fit.sizes, fit.wide)
 
     def _intake(self, x: Any, name: str, header: Any = None) -> Sequences:
         data = super()._intake(x, name, header)
@@ -141,6 +135,22 @@ class StructuralForecaster(StructuralResults):
             None if covariates is None else np.nan_to_num(covariates)
         )
         return assembly.system(self._fits[position].values, observation)
+
+    def _prepared(self, data: Sequences, positions: Array, inputs: Array | None) -> list[Run]:
+        _refuse_absent(data, inputs)
+        return super()._prepared(data, positions, inputs)
+
+    def _observe(self, data: Sequences, covariates: Array | None) -> None:
+        _refuse_absent(data, covariates)
+        super()._observe(data, covariates)
+
+    def log_likelihood(self, x: Any, *, covariates: Any = None) -> float:
+        total = super().log_likelihood(x, covariates=covariates)
+        data = self._intake(x, "x", self._fitted())
+        positions = self._positions(data, self._fitted(), "x")
+        return total - sum(self._assembly(int(p)).offset for p in positions)
+
+    log_likelihood.__doc__ = StructuralResults.log_likelihood.__doc__
 
     def _state_names(self) -> list[str]:
         return self._assembly(0).states
@@ -296,6 +306,18 @@ def _blocks(terms: tuple[Component, ...], names: tuple[str, ...]) -> list[Block]
     return [term._block(label, names) for term, label in zip(terms, labels, strict=True)]
 
 
+def _refuse_absent(data: Sequences, covariates: Array | None) -> None:
+    """A row with a value needs all covariates; one without does not."""
+    if covariates is None:
+        return
+    absent = np.isnan(covariates).any(1) & ~np.isnan(data.values[:, 0])
+    if absent.any():
+        raise ValueError(
+            f"covariates are missing in {int(absent.sum())} row(s) that have a value, first row "
+            f"{int(np.argmax(absent))}; fill them, or make the value missing"
+        )
+
+
 def _attempt(model: StructuralForecaster, job: Any) -> StructuralFit | ValueError:
     """One fit, or what was wrong with it, so that a process can hand it back."""
     terms, names, y, inputs = job
@@ -339,7 +361,7 @@ def _tell_failures(labels: list[str]) -> None:
     warnings.warn(
         f"the likelihood of {named} was still rising when the search ended; use fewer components, fix a variance "
         "(such as slope_var=0), or give a longer series",
-        ConvergenceWarning, stacklevel=5,
+        ConvergenceWarning, stacklevel=6,
     )  # fmt: skip
 
 

@@ -76,7 +76,7 @@ class StructuralResults(StateSpaceForecaster):
         parts = self._split_inputs()
         errors = {
             id(fit): dict(zip(fit.names, standard_errors(
-                self._assembly(i), fit, self._data.array(i)[:, 0].copy(), parts[i]
+                self._assembly(i).blocks, fit, self._data.array(i)[:, 0].copy(), parts[i]
             ).tolist(), strict=True))
             for i, fit in enumerate(self._fits)
         }  # fmt: skip
