@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from .kalman_system import Array, Stack, State, System, check_observations, layers, root
+from .kalman_system import Array, Stack, State, System, check_observations, layers, root, writable
 
 LOG_2PI = float(np.log(2 * np.pi))
 UNROLLED = (
@@ -30,12 +30,13 @@ class Forward:
         system = system.rows(0, len(y))
         self.system, self.keep = system, keep
         length, (n, m) = len(y), (system.n, system.m)
-        self.steady = steady
+        self.steady = float(steady)
         self.A, self.Q = (layers(system, k) for k in ("transition", "process_cov"))
         self.c, self.d = (layers(system, k) for k in ("state_intercept", "observation_intercept"))
         self.moves = np.array([system.timed(k) for k in ("transition", "state_intercept", "process_cov",
                                                          "observation_intercept")], dtype=np.int64)  # fmt: skip
-        self.values, self.C, self.r, self.pattern, self.roots = decorrelate(system, y, self.d)
+        *rows, self.pattern, self.roots = decorrelate(system, y, self.d)
+        self.values, self.C, self.r, self.d = (writable(a) for a in (*rows, self.d))
         if self.roots is not None:
             self.d, self.moves[3] = np.zeros((1, m)), 0
         fixed = not (self.moves[0] or self.moves[2] or system.timed("observation"))

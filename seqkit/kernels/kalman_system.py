@@ -193,9 +193,14 @@ def check_observations(system: System, y: Any) -> Array:
     return y
 
 
+def writable(array: Array) -> Array:
+    """The array, or a copy of a read-only one: to the compiler these are two types, and two compilations."""
+    return array if array.flags.writeable else array.copy()
+
+
 def layers(system: System, name: str) -> Array:
     """An array with a leading axis: time, or one layer for all times."""
-    array = getattr(system, name)
+    array = writable(getattr(system, name))
     return array if system.timed(name) else array[None]
 
 
