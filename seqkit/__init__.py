@@ -14,7 +14,9 @@ _PUBLIC = {
     "data": ["Sequences", "Vocabulary", "calendar_features", "fourier"],
     "data.scaling": ["BoxCox", "Chain", "Difference", "Identity", "Log", "MeanAbs", "SeasonalDifference", "Standard"],
     "distributions": [
-        "Empirical", "JointNormal", "Mixture", "NegativeBinomial", "Normal", "Poisson", "Quantiles", "StudentT",
+        "Bernoulli", "Beta", "Categorical", "Dirichlet", "Empirical", "Exponential", "Gamma", "GaussianMixture",
+        "JointNormal", "LinearAutoregression", "LinearRegression", "Mixture", "Multinomial", "NegativeBinomial",
+        "Normal", "NormalInverseWishart", "Poisson", "Product", "Quantiles", "StudentT", "VonMises",
     ],
     "models.ar": ["AR"],
     "models.var": ["VAR"],
@@ -28,6 +30,9 @@ _PUBLIC = {
     ],
     "models.structural": ["Structural"],
     "models.lds": ["LDS"],
+    "models.markov_chain": ["MarkovChain"],
+    "models.hmm": ["HMM"],
+    "models.hmm_tagger": ["HMMTagger"],
     "models.tracking": ["ConstantAcceleration", "ConstantVelocity"],
     "models.conformal": ["Conformal"],
     "evaluation": [
@@ -51,14 +56,27 @@ if TYPE_CHECKING:
         Standard,
     )
     from seqkit.distributions import (
+        Bernoulli,
+        Beta,
+        Categorical,
+        Dirichlet,
         Empirical,
+        Exponential,
+        Gamma,
+        GaussianMixture,
         JointNormal,
+        LinearAutoregression,
+        LinearRegression,
         Mixture,
+        Multinomial,
         NegativeBinomial,
         Normal,
+        NormalInverseWishart,
         Poisson,
+        Product,
         Quantiles,
         StudentT,
+        VonMises,
     )
     from seqkit.evaluation.backtest import backtest
     from seqkit.evaluation.compare import compare, cross_validate
@@ -79,7 +97,10 @@ if TYPE_CHECKING:
     )
     from seqkit.models.conformal import Conformal
     from seqkit.models.ets import ETS
+    from seqkit.models.hmm import HMM
+    from seqkit.models.hmm_tagger import HMMTagger
     from seqkit.models.lds import LDS
+    from seqkit.models.markov_chain import MarkovChain
     from seqkit.models.structural import Structural
     from seqkit.models.theta import Theta
     from seqkit.models.tracking import ConstantAcceleration, ConstantVelocity

@@ -19,7 +19,7 @@ from seqkit import persistence
 from seqkit.data.calendar import Calendar, comparable
 from seqkit.data.scaling import Identity, Scaling, transform_next
 from seqkit.data.sequences import Array, Sequences, as_sequences
-from seqkit.distributions import Distribution
+from seqkit.distributions import Distribution, Normal
 from seqkit.forecast import Forecast
 from seqkit.persistence import Record
 
@@ -315,6 +315,15 @@ class Forecaster(Model, ABC):
                                  f"{list(self._input_names or ())}")  # fmt: skip
             values = values[:, [names.index(n) for n in self._input_names]]  # type: ignore[index]
         return values
+
+    def _log_jacobian(self, given: Sequences, scaled: Sequences) -> float:
+        """log |d model units / d caller's units| of all observed values."""
+        if type(self.scale) is Identity:
+            return 0.0
+        positions = self._positions(given, self._fitted(), "x")
+        at_values = Normal(scaled.values, np.ones_like(scaled.values))
+        restored = self._scaling.align(positions).restore_replay(at_values, given)
+        return float(np.nansum(restored.log_prob(given.values) + 0.5 * float(np.log(2 * np.pi))))
 
     # -- hooks, all in model units ---------------------------------------------------------------
 

@@ -280,3 +280,68 @@ def with_holes(
     y = np.where(rng.random(y.shape) < share, np.nan, y)
     y[list(rows)] = np.nan
     return y
+
+
+@dataclass(frozen=True)
+class Paths:
+    """Every path of a finite chain and its log weight: nothing here runs through time.
+
+    weight(s) = initial[s_0] prod_t transition_t[s_{t-1}, s_t] prod_t exp(log_potentials[t, s_t])
+    """
+
+    size: int  # K
+    states: Array  # (K^T, T)
+    log_weight: Array  # (K^T,) in extended precision
+
+    @property
+    def log_partition(self) -> float:
+        top = self.log_weight.max()
+        if top == -np.inf:
+            return -np.inf
+        return float(top + np.log(np.exp(self.log_weight - top).sum()))
+
+    @property
+    def probability(self) -> Array:
+        weight = np.exp(self.log_weight - self.log_weight.max())
+        return weight / weight.sum()
+
+    def marginals(self) -> Array:
+        """P(s_t = i), (T, K)."""
+        out = np.zeros((self.states.shape[1], self.size), WIDE)
+        for t in range(len(out)):
+            np.add.at(out[t], self.states[:, t], self.probability)
+        return out.astype(float)
+
+    def pair_marginals(self) -> Array:
+        """P(s_{t-1} = i, s_t = j), (T, K, K); zeros at t = 0."""
+        out = np.zeros((self.states.shape[1], self.size, self.size), WIDE)
+        for t in range(1, len(out)):
+            np.add.at(out[t], (self.states[:, t - 1], self.states[:, t]), self.probability)
+        return out.astype(float)
+
+    def best(self, k: int) -> Array:
+        """The k largest log weights, largest first; only of paths that are possible."""
+        found = np.sort(self.log_weight[self.log_weight > -np.inf])[::-1]
+        return found[:k].astype(float)
+
+    def log_weight_of(self, path: Array) -> float:
+        """The log weight of one path (T,)."""
+        return float(self.log_weight[(self.states == path).all(axis=1)][0])
+
+
+def chain(
+    initial: Array, transition: Array, log_potentials: Array, rows: Array | None = None
+) -> Paths:
+    """All K^T paths; `transition` (K, K) or (T, K, K), step t reads row rows[t]."""
+    potentials = np.asarray(log_potentials, WIDE)
+    potentials = potentials if rows is None else potentials[rows]
+    length, size = potentials.shape
+    states = np.indices((size,) * length).reshape(length, -1).T
+    with np.errstate(divide="ignore"):
+        start, moves = np.log(np.asarray(initial, WIDE)), np.log(np.asarray(transition, WIDE))
+    moves = np.broadcast_to(moves, (length, size, size))
+    log_weight = start[states[:, 0]] + potentials[0, states[:, 0]]
+    for t in range(1, length):
+        log_weight = log_weight + moves[t, states[:, t - 1], states[:, t]]
+        log_weight = log_weight + potentials[t, states[:, t]]
+    return Paths(size, states, log_weight)

@@ -16,7 +16,7 @@ FOUNDATION = {"persistence"}
 ALLOWED = {  # room: the rooms of seqkit that it may import
     "persistence": set(),
     "kernels": set(),
-    "distributions": FOUNDATION,
+    "distributions": FOUNDATION | {"kernels"},
     "data": FOUNDATION | {"distributions"},
     "forecast": FOUNDATION | {"data", "distributions", "plotting"},
     "base": FOUNDATION | {"data", "distributions", "forecast"},

@@ -232,11 +232,13 @@ class Sequences(Record):
         self, values: Array, columns: Iterable[Hashable] | None = None, name: Hashable = None
     ) -> Any:
         """Per-step results, (total,) or (total, k), as a Series or DataFrame on the caller's index."""
-        kept = [
-            np.arange(a, b) if r is None else a + r
-            for a, b, r in zip(self.offsets[:-1], self.offsets[1:], self.rows, strict=True)
-        ]
-        values = np.asarray(values)[np.concatenate(kept)]
+        values = np.asarray(values)
+        if any(r is not None for r in self.rows):
+            kept = [
+                np.arange(a, b) if r is None else a + r
+                for a, b, r in zip(self.offsets[:-1], self.offsets[1:], self.rows, strict=True)
+            ]
+            values = values[np.concatenate(kept)]
         if values.ndim == 1:
             return pd.Series(values, index=self.index, name=name)
         return pd.DataFrame(
@@ -252,7 +254,14 @@ class Sequences(Record):
 
 def join_index(keys: Iterable[Hashable], parts: list[pd.Index]) -> pd.MultiIndex:
     """The (series, time) index of a panel."""
-    times = parts[0].append(parts[1:]) if len(parts) > 1 else parts[0]
+    if len(parts) > 1 and all(
+        type(p) is pd.RangeIndex and p.start == 0 and p.step == 1 for p in parts
+    ):
+        lengths = np.array([len(p) for p in parts])
+        ends = lengths.cumsum()
+        times: pd.Index = pd.Index(np.arange(ends[-1]) - np.repeat(ends - lengths, lengths))
+    else:
+        times = parts[0].append(parts[1:]) if len(parts) > 1 else parts[0]
     series = pd.Index(list(keys), tupleize_cols=False).repeat([len(p) for p in parts])
     return pd.MultiIndex.from_arrays([series, times], names=["series", parts[0].name or "time"])
 
@@ -331,7 +340,7 @@ def as_sequences(x: Any, *, name: str = "x", frequency: Any = None) -> Sequences
         return _from_parts(list(x.values()), tuple(x), name, frequency)
     if isinstance(x, (list, tuple)):
         refuse_empty(len(x), name)
-        if all(isinstance(v, str) for v in x):
+        if set(map(type, x)) == {str} or all(isinstance(v, str) for v in x):
             return _from_tokens([list(x)], single=True)
         if all(np.isscalar(v) or v is None or v is pd.NA for v in x):
             mixed = any(isinstance(v, str) for v in x)
@@ -351,6 +360,9 @@ def as_sequences(x: Any, *, name: str = "x", frequency: Any = None) -> Sequences
 def _from_parts(
     parts: list[Any], keys: tuple[Hashable, ...], name: str, frequency: Any
 ) -> Sequences:
+    if all(type(p) is np.ndarray and p.dtype == np.float64 for p in parts):
+        if len({p.shape[1:] for p in parts}) == 1 and all(p.ndim < 3 and p.size for p in parts):
+            return _from_arrays(parts, keys, name)
     made = []
     for key, part in zip(keys, parts, strict=True):
         what = f"{name}[{key!r}]"
@@ -363,6 +375,24 @@ def _from_parts(
             raise ValueError(f"{what} is itself a panel; flatten it into one dict of series")
         made.append(one)
     return _join(made, keys)
+
+
+def _from_arrays(parts: list[Array], keys: tuple[Hashable, ...], name: str) -> Sequences:
+    """A panel of arrays of one width, without a look at each."""
+    values = np.concatenate(parts)
+    values = values.reshape(len(values), -1)
+    lengths = np.array([len(p) for p in parts])
+    offsets = np.concatenate([[0], lengths.cumsum()])
+    if not np.isfinite(values.sum()) and np.isinf(values).any():
+        row = int(np.argwhere(np.isinf(values))[0][0])
+        i = int(np.searchsorted(offsets, row, side="right") - 1)
+        refuse_infinite(parts[i], None, f"{name}[{keys[i]!r}]")
+    shared = {n: Calendar(pd.RangeIndex(n), 1) for n in set(lengths.tolist())}
+    columns: tuple[Hashable, ...] = (
+        (None,) if values.shape[1] == 1 else tuple(range(values.shape[1]))
+    )
+    calendars = tuple(shared[n] for n in lengths.tolist())
+    return _make(values, offsets, calendars, keys, columns, False, (None,) * len(parts))
 
 
 def _from_pandas(
@@ -424,7 +454,7 @@ def _from_array(x: Array, name: str) -> Sequences:
             f"{name} has {x.ndim} dimensions; expected (T,), (T, channels) or (series, T, channels)"
         )
     if x.ndim == 3:
-        refuse_empty(len(x), name)
+        refuse_empty(x.size, name)
         return _from_parts(list(x), tuple(range(len(x))), name, None)
     refuse_empty(x.size, name)
     if x.dtype.kind in "US" or (x.dtype == object and all(isinstance(v, str) for v in x.flat)):
@@ -448,7 +478,8 @@ def _from_tokens(sentences: list[list[str]], *, single: bool, name: str = "x") -
         refuse_empty(len(sentence), f"{name}[{i}]")
     lengths = [len(s) for s in sentences]
     values = np.array([token for s in sentences for token in s], dtype=object).reshape(-1, 1)
-    calendars = tuple(Calendar(pd.RangeIndex(n), 1) for n in lengths)
+    shared = {n: Calendar(pd.RangeIndex(n), 1) for n in set(lengths)}
+    calendars = tuple(shared[n] for n in lengths)
     keys = (None,) if single else tuple(range(len(sentences)))
     offsets = np.concatenate([[0], np.cumsum(lengths)])
     return _make(values, offsets, calendars, keys, (None,), single, (None,) * len(sentences))

@@ -83,7 +83,7 @@ class JointNormal(Normal):
             matrix @ self.mean, mixed.reshape(*mixed.shape[:-3], -1, mixed.shape[-1])
         )
 
-    def __getitem__(self, key: Any) -> Normal:
+    def __getitem__(self, key: Any) -> Normal:  # type: ignore[override]
         keys = key if isinstance(key, tuple) else (key,)
         if len(keys) <= len(self.shape) - 2:  # whole paths of some of the batch stay joint
             factor = np.broadcast_to(self.factor, (*self.shape[:-2], *self.factor.shape[-2:]))

@@ -7,10 +7,15 @@ from typing import Any
 import numpy as np
 
 from .base import Array, Distribution, count_crps
+from .emission import Columns, Emission, Rows, held
 
 
-class NegativeBinomial(Distribution):
+class NegativeBinomial(Emission, Distribution):
     """Counts with E[Y] = mean and var[Y] = mean + dispersion * mean^2 (the NB2 form; Cameron & Trivedi 1986).
+
+    Parameters
+    ----------
+    mean, dispersion : arrays; NaN, or nothing, is to be estimated. For hidden states (K,) or (K, C).
 
     Examples
     --------
@@ -21,7 +26,10 @@ class NegativeBinomial(Distribution):
 
     discrete = True
 
-    def __init__(self, mean: Any, dispersion: Any):
+    _names = {"mean": "_mean", "dispersion": "dispersion"}  # noqa: RUF012
+    _support = "counts 0, 1, 2, .."
+
+    def __init__(self, mean: Any = np.nan, dispersion: Any = np.nan):
         self._mean, self.dispersion = np.broadcast_arrays(
             np.asarray(mean, float), np.asarray(dispersion, float)
         )
@@ -80,5 +88,73 @@ class NegativeBinomial(Distribution):
         lost = ~np.isfinite(score) & ~np.isnan(y)
         return np.where(lost, count_crps(self, y), score) if lost.any() else score
 
-    def __getitem__(self, key: Any) -> NegativeBinomial:
-        return NegativeBinomial(self._mean[key], self.dispersion[key])
+    # -- emitted by hidden states ------------------------------------------------------------------
+
+    def _outside(self, values: Array) -> Array:
+        return (values < 0) | (values != np.floor(values)) & ~np.isnan(values)
+
+    def log_density(self, rows: Rows) -> Array:
+        from scipy.special import gammaln
+
+        law = self._matrix()
+        x = rows.values if rows.complete else np.nan_to_num(rows.values)
+        total = np.zeros((len(x), law.n_states))
+        for c in range(x.shape[1]):
+            part = _log_nb(x[:, c, None], law.mean[:, c], law.dispersion[:, c])
+            part -= gammaln(x[:, c] + 1)[:, None]
+            if not rows.complete:
+                part[np.isnan(rows.values[:, c])] = 0.0
+            total += part
+        return total
+
+    def _estimate(self, x: Array, w: Array, now: Columns, fixed: Columns, c: int) -> Columns:
+        """The weighted mean, whatever the dispersion; then the dispersion by a Newton climb in its logarithm."""
+        total = w.sum(0)
+        overall = max((x @ w).sum() / total.sum(), 1e-280)
+        mean = held(np.maximum(x @ w / total, 1e-12 * overall), fixed["mean"])
+        var = np.array([(x - m) ** 2 @ w[:, k] / total[k] for k, m in enumerate(mean)])
+        guess = np.clip((var - mean) / np.maximum(mean, 1e-100) ** 2, 1e-2, 1e2)
+        start = np.where(np.isnan(now["dispersion"]), guess, now["dispersion"])
+        if not np.isnan(fixed["dispersion"]).any():
+            return {"mean": mean, "dispersion": start}
+        return {
+            "mean": mean,
+            "dispersion": held(_dispersion(x, w, mean, start), fixed["dispersion"]),
+        }
+
+
+DISPERSION = (1e-6, 1e4)  # its bounds: below them the law is a Poisson law in all but name
+
+
+def _log_nb(y: Array, mean: Array, dispersion: Array) -> Array:
+    """Log probability of counts y (n, 1) under (K,) laws, but for -log y!."""
+    from scipy.special import xlogy
+
+    from ._newton import log_rising
+
+    size = 1 / dispersion
+    odds = dispersion * mean
+    return log_rising(size, y) + xlogy(y, mean / (size + mean)) - size * np.log1p(odds)
+
+
+def _dispersion(x: Array, w: Array, mean: Array, start: Array) -> Array:
+    """The dispersion that is likeliest given the means, never less likely than `start`."""
+    from scipy.special import polygamma, psi
+
+    from ._newton import maximise
+
+    y = x[:, None]
+
+    def curve(
+        theta: Array,
+    ) -> tuple[Array, Array, Array]:  # theta = log dispersion, size n = exp(-theta)
+        n = np.exp(-theta)
+        value = np.einsum("rk,rk->k", w, _log_nb(y, mean, 1 / n))
+        d = psi(y + n) - psi(n) - np.log1p(mean / n) + (mean - y) / (n + mean)
+        dd = polygamma(1, y + n) - polygamma(1, n) + mean / (n * (n + mean))
+        dd = dd - (mean - y) / (n + mean) ** 2
+        slope, bend = (np.einsum("rk,rk->k", w, a) for a in (d, dd))
+        return value, -n * slope, n * slope + n * n * bend
+
+    low, high = np.log(DISPERSION)
+    return np.exp(maximise(curve, np.log(np.clip(start, *DISPERSION)), low, high, calls=25))

@@ -7,10 +7,16 @@ from typing import Any
 import numpy as np
 
 from .base import Array, Distribution
+from .emission import Columns, Emission, Rows
 
 
-class Poisson(Distribution):
+class Poisson(Emission, Distribution):
     """P(Y = k) = rate^k exp(-rate) / k!.
+
+    Parameters
+    ----------
+    rate : array, mean and variance. NaN, or nothing, is to be estimated; for hidden states (K,) or (K, C).
+    prior : a `Gamma` law of the rate, for maximum a posteriori fits.
 
     Examples
     --------
@@ -20,9 +26,12 @@ class Poisson(Distribution):
     """
 
     discrete = True
+    _names = {"rate": "rate"}  # noqa: RUF012
+    _support = "counts 0, 1, 2, .."
 
-    def __init__(self, rate: Any):
+    def __init__(self, rate: Any = np.nan, *, prior: Any = None):
         self.rate = np.asarray(rate, float)
+        self._set_options(prior)
         if np.any(self.rate < 0):
             raise ValueError(f"rate must not be negative, got {self.rate.min()}")
 
@@ -69,5 +78,36 @@ class Poisson(Distribution):
         density = 2 * self.rate * poisson.pmf(np.floor(y), self.rate)
         return below + density - self.rate * (ive(0, 2 * self.rate) + ive(1, 2 * self.rate))
 
-    def __getitem__(self, key: Any) -> Poisson:
-        return Poisson(self.rate[key])
+    # -- emitted by hidden states ------------------------------------------------------------------
+
+    def _outside(self, values: Array) -> Array:
+        return (values < 0) | (values != np.floor(values)) & ~np.isnan(values)
+
+    def log_density(self, rows: Rows) -> Array:
+        rate = self._matrix().rate
+        if not rate.all():
+            return super().log_density(rows)
+        from scipy.special import gammaln
+
+        x, seen = rows.values, 1.0
+        if not rows.complete:
+            seen = ~np.isnan(x)
+            x = np.where(seen, x, 0.0)
+        total = x @ np.log(rate).T
+        total -= rate.sum(1) if rows.complete else seen @ rate.T
+        total -= gammaln(x + 1.0).sum(1)[:, None]
+        return total
+
+    def _estimate(self, x: Array, w: Array, now: Columns, fixed: Columns, c: int) -> Columns:
+        """The weighted mean; with a Gamma(a, b) prior (sum w x + a - 1) / (sum w + b)."""
+        total, count = x @ w, w.sum(0)
+        least = 1e-12 * max(
+            total.sum() / count.sum(), 1e-280
+        )  # a rate of 0 would forbid all later counts
+        if self.prior is not None:
+            a, b = self.prior.column(c)
+            total, count = total + a - 1.0, count + b
+        return {"rate": np.maximum(total / count, least)}
+
+    def log_prior(self) -> float:
+        return 0.0 if self.prior is None else self.prior.log_of(self.rate)

@@ -7,13 +7,20 @@ from typing import Any
 import numpy as np
 
 from .base import Array, Distribution
+from .emission import Columns, Emission, held
 
 
-class StudentT(Distribution):
+class StudentT(Emission, Distribution):
     """Y = loc + scale * T, T ~ t with `df` degrees of freedom.
 
     `scale` is the scale parameter of the family; the standard deviation is scale * sqrt(df / (df - 2)).
     The variance is infinite for df <= 2, the mean undefined (NaN) for df <= 1.
+
+    Parameters
+    ----------
+    df, loc, scale : arrays; NaN, or nothing, is to be estimated. For hidden states (K,) or (K, C); one number for `df`
+        holds it for all of them.
+    floor : the least scale^2 of a fit, as a share of the channel's spread over all rows.
 
     Examples
     --------
@@ -22,7 +29,17 @@ class StudentT(Distribution):
     2.776
     """
 
-    def __init__(self, df: Any, loc: Any, scale: Any):
+    _names = {"df": "df", "loc": "loc", "spread": "spread"}  # noqa: RUF012
+
+    def __init__(
+        self,
+        df: Any = np.nan,
+        loc: Any = np.nan,
+        scale: Any = np.nan,
+        *,
+        floor: float | None = None,
+    ):
+        self._set_options(None, floor)
         self.df, self.loc, self.spread = np.broadcast_arrays(
             *(np.asarray(a, float) for a in (df, loc, scale))
         )
@@ -86,5 +103,92 @@ class StudentT(Distribution):
     def affine(self, shift: Any, factor: Any) -> StudentT:
         return StudentT(self.df, shift + factor * self.loc, np.abs(factor) * self.spread)
 
-    def __getitem__(self, key: Any) -> StudentT:
-        return StudentT(self.df[key], self.loc[key], self.spread[key])
+    # -- emitted by hidden states ------------------------------------------------------------------
+
+    @property
+    def dof(self) -> Array:
+        """Degrees of freedom, `df`."""
+        return self.df
+
+    def _estimate(self, x: Array, w: Array, now: Columns, fixed: Columns, c: int) -> Columns:
+        """One step of ECME (Liu & Rubin 1995; the scale by PX-EM, Liu, Rubin & Wu 1998); several from nothing."""
+        mean, var, least = _spread_of(x, w, self.floor)
+        unknown = [np.isnan(now[name]).any() for name in ("df", "loc", "spread")]
+        start: dict[str, Any] = {
+            "df": 8.0,
+            "loc": mean,
+            "spread": np.sqrt(np.maximum(0.7 * var, least)),
+        }
+        now = {name: np.where(np.isnan(v), start[name], v) for name, v in now.items()}
+        for _ in range(8 if any(unknown) else 1):
+            now = _ecme(x, w, now, fixed, least)
+        return now
+
+
+DF = (0.2, 1e4)  # bounds of the degrees of freedom: beyond them the data say nothing of the tails
+
+
+def _spread_of(x: Array, w: Array, floor: float) -> tuple[Array, Array, float]:
+    """Weighted means and variances of the states, and the least scale^2, which outliers do not raise."""
+    total = w.sum(0)
+    mean = x @ w / total
+    var = np.array([(x - m) ** 2 @ w[:, k] / total[k] for k, m in enumerate(mean)])
+    low, high = np.quantile(x, [0.25, 0.75])
+    core = ((high - low) / 1.35) ** 2 or x.var()
+    least = max(floor, 1e-14) * core or (1e-6 * (abs(x[0]) or 1.0)) ** 2
+    return mean, var, least
+
+
+def _log_t(z2: Array, df: Array, spread: Array) -> Array:
+    """Log density by the squared standardised error."""
+    from ._newton import log_rising
+
+    half = log_rising(df / 2, np.asarray(0.5))
+    return half - 0.5 * np.log(df * np.pi) - np.log(spread) - (df + 1) / 2 * np.log1p(z2 / df)
+
+
+def _ecme(x: Array, w: Array, now: Columns, fixed: Columns, least: float) -> Columns:
+    """Location and scale given the expected precisions, then the degrees of freedom by the likelihood itself."""
+    df, loc, spread = now["df"], now["loc"], now["spread"]
+    error = x[:, None] - loc
+    z2 = (error / spread) ** 2
+    before = np.einsum("rk,rk->k", w, _log_t(z2, df, spread))
+    pull = w * ((df + 1) / (df + z2))
+    total = pull.sum(0)
+    shift = held(loc + np.einsum("rk,rk->k", pull, error) / total, fixed["loc"]) - loc
+    error -= shift
+    var = np.einsum("rk,rk,rk->k", pull, error, error) / total
+    new = {
+        "loc": loc + shift,
+        "spread": held(np.sqrt(np.maximum(var, np.minimum(least, spread**2))), fixed["spread"]),
+    }
+    z2 = (error / new["spread"]) ** 2
+    new["df"] = held(_degrees(z2, w, df), fixed["df"]) if np.isnan(fixed["df"]).any() else df
+    after = np.einsum("rk,rk->k", w, _log_t(z2, new["df"], new["spread"]))
+    return {name: np.where(after >= before, value, now[name]) for name, value in new.items()}
+
+
+def _degrees(z2: Array, w: Array, df: Array) -> Array:
+    """A Newton climb of the weighted likelihood in log df."""
+    from scipy.special import polygamma, psi
+
+    from ._newton import maximise
+
+    def curve(theta: Array) -> tuple[Array, Array, Array]:
+        v = np.exp(theta)
+        total = w.sum(0)
+        log_part = np.einsum("rk,rk->k", w, np.log1p(z2 / v))
+        share = z2 / (v + z2)
+        one = np.einsum("rk,rk->k", w, share)
+        two = np.einsum("rk,rk,rk->k", w, share, share)
+        value = np.einsum("k,k->k", total, _log_t(np.zeros_like(v), v, np.ones_like(v)))
+        value -= (v + 1) / 2 * log_part
+        slope = 0.5 * (
+            total * (psi((v + 1) / 2) - psi(v / 2) - 1 / v) - log_part + (v + 1) / v * one
+        )
+        bend = 0.5 * total * (0.5 * (polygamma(1, (v + 1) / 2) - polygamma(1, v / 2)) + 1 / v**2)
+        bend += 0.5 * (one / v - one / v**2 - (v + 1) / v * (one - two) / v)
+        return value, v * slope, v * slope + v * v * bend
+
+    low, high = np.log(DF)
+    return np.exp(maximise(curve, np.log(np.clip(df, *DF)), low, high, calls=6))

@@ -12,11 +12,10 @@ import pandas as pd
 
 from seqkit.base import Forecaster, Header, NotFittedError, check_count
 from seqkit.data.calendar import Calendar
-from seqkit.data.scaling import Identity
 from seqkit.data.sequences import Array, Sequences
 from seqkit.distributions import Distribution, JointNormal, Normal, stack
 from seqkit.kernels import kalman
-from seqkit.kernels.kalman import LOG_2PI, System
+from seqkit.kernels.kalman import System
 from seqkit.persistence import Record
 
 from .states import States
@@ -283,15 +282,6 @@ class StateSpaceForecaster(Forecaster):
             clock = self._clock(position, data.calendars[i])
             runs.append(Run(y, self._system(position, clock, len(y), part)))
         return runs
-
-    def _log_jacobian(self, given: Sequences, scaled: Sequences) -> float:
-        """log |d model units / d caller's units| of all observed values."""
-        if type(self.scale) is Identity:
-            return 0.0
-        positions = self._positions(given, self._fitted(), "x")
-        at_values = Normal(scaled.values, np.ones_like(scaled.values))
-        restored = self._scaling.align(positions).restore_replay(at_values, given)
-        return float(np.nansum(restored.log_prob(given.values) + 0.5 * LOG_2PI))
 
     def _labels(self) -> tuple[list[str], list[str]]:
         """Names of the states and of the channels."""

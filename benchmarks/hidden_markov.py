@@ -1,0 +1,404 @@
+"""Hidden Markov models through the public API, against hmmlearn, dynamax and pomegranate.
+
+pip install seqkit[bench] hmmlearn pomegranate dynamax
+python benchmarks/hidden_markov.py
+python benchmarks/hidden_markov.py --only exact --only gaussian --peers hmmlearn
+python benchmarks/hidden_markov.py --small
+
+All programs have the same parameters and data, one thread, and compile before they are timed; all
+but pomegranate (which fails in it) use double precision. hmmlearn is timed with both of its
+implementations; its Viterbi is the same in both. One EM iteration is one E step and one M step.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import resource
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from harness import machine, timed  # before NumPy: it sets the number of threads
+from hidden_markov_exact import exact_families
+from hidden_markov_programs import (
+    OPERATIONS,
+    Array,
+    Case,
+    Categorical,
+    Gaussian,
+    Task,
+    dynamax,
+    fitted,
+    hmmlearn,
+    ours,
+    pomegranate,
+)
+
+# isort: split
+import numpy as np
+
+SCALING, LOG = "hmmlearn scaling", "hmmlearn log"
+PEERS = ("hmmlearn", "dynamax", "pomegranate")
+FEW = 1_000  # steps of a peer that takes more than 10 us for each: its time is scaled up
+
+
+@dataclass
+class Settings:
+    """What the command line chose."""
+
+    peers: tuple[str, ...] = PEERS
+    small: bool = False
+    repeats: int = 5
+    patience: float = 6.0  # seconds of one program in one cell, after its first two calls
+
+
+@dataclass
+class Program:
+    """Calls by operation, and what their times are to be multiplied with."""
+
+    tasks: dict[str, Task]
+    scale: float = 1.0
+
+
+def programs(case: Case, settings: Settings) -> dict[str, Program]:
+    """Ours first, then the peers that were asked for and can run the case."""
+    out = {"seqkit": Program(ours(case))}
+    if "hmmlearn" in settings.peers:
+        out[SCALING] = Program(hmmlearn(case, "scaling"))
+        out[LOG] = Program(hmmlearn(case, "log"))
+    wide = isinstance(case, Categorical) and case.probabilities.shape[1] > 1_000
+    if "dynamax" in settings.peers:
+        if wide:
+            print(f"{case.name}: dynamax wants T x K x V numbers and is left out")
+        else:
+            out["dynamax"] = Program(dynamax(case))
+    if "pomegranate" in settings.peers:
+        few = case.cut(min(FEW, case.steps))
+        out["pomegranate"] = Program(pomegranate(few), case.steps / few.steps)
+    return out
+
+
+# Measuring
+
+
+def contest(
+    line: str, tasks: dict[str, tuple[Task, float]], settings: Settings
+) -> dict[str, float]:
+    """Medians in seconds of all programs in turn, and one printed line; slow ones get fewer turns."""
+    times: dict[str, list[float]] = {name: [] for name in tasks}
+    spent = dict.fromkeys(tasks, 0.0)
+    for name, (task, _) in tasks.items():
+        start = time.perf_counter()
+        task()
+        spent[name] += time.perf_counter() - start
+    for _ in range(settings.repeats):
+        for name, (task, scale) in tasks.items():
+            if times[name] and spent[name] > settings.patience:
+                continue
+            start = time.perf_counter()
+            times[name].append(scale * timed(task, 0.0 if settings.small else 0.02))
+            spent[name] += time.perf_counter() - start
+    medians = {name: statistics.median(found) for name, found in times.items()}
+    mine = medians["seqkit"]
+    rest = "   ".join(
+        f"{name} {seconds * 1e3:,.4g} ms ({seconds / mine:.3g}x)"
+        for name, seconds in medians.items() if name != "seqkit"
+    )  # fmt: skip
+    print(f"{line:<44} seqkit {mine * 1e3:9.3f} ms   {rest}", flush=True)
+    return medians
+
+
+@dataclass
+class Ratios:
+    """How many times longer a peer took, cell by cell."""
+
+    cells: dict[str, dict[str, float]] = field(default_factory=dict)  # peer: line: ratio
+
+    def add(self, line: str, medians: dict[str, float]) -> None:
+        for name, seconds in medians.items():
+            if name != "seqkit":
+                self.cells.setdefault(name, {})[line] = seconds / medians["seqkit"]
+
+    def report(self, title: str, goals: dict[str, tuple[float, float]]) -> list[tuple[str, bool]]:
+        """Geometric means and the smallest cells; goals: for a peer, the least of either."""
+        rows = []
+        for name, cells in self.cells.items():
+            mean = float(np.exp(np.log(list(cells.values())).mean()))
+            worst = min(cells, key=cells.__getitem__)
+            line = (f"{title}, {name}: geometric mean {mean:.1f}x over {len(cells)} cells, "
+                    f"smallest {cells[worst]:.1f}x ({worst})")  # fmt: skip
+            if name in goals:
+                least_mean, least = goals[name]
+                reached = mean >= least_mean and cells[worst] >= least
+                line += f"; goal {least_mean:g}x and {least:g}x " + verdict(reached)
+                rows.append((f"{title}, {name}", reached))
+            print(line, flush=True)
+        return rows
+
+
+def verdict(reached: bool) -> str:
+    return "reached" if reached else "MISSED"
+
+
+def race_all(case: Case, settings: Settings, ratios: Ratios, ops: tuple[str, ...] = OPERATIONS):
+    found = programs(case, settings)
+    for operation in ops:
+        line = f"{case.name}, T = {case.steps:,}, {operation}"
+        tasks = {name: (p.tasks[operation], p.scale) for name, p in found.items()}
+        ratios.add(line, contest(line, tasks, settings))
+
+
+# Rows of the table
+
+
+def gaussian(settings: Settings) -> list[tuple[str, bool]]:
+    """Row 4."""
+    ratios = Ratios()
+    shapes = ((3, 1), (8, 4)) if settings.small else ((3, 1), (8, 4), (32, 8))
+    for length in (2_000,) if settings.small else (10_000, 100_000):
+        for size, channels in shapes:
+            for covariance in ("diag", "full"):
+                race_all(Gaussian.random(size, channels, length, covariance), settings, ratios)
+    return ratios.report("Gaussian", {SCALING: (7, 3), LOG: (20, 3)})
+
+
+def categorical(settings: Settings) -> list[tuple[str, bool]]:
+    """Row 5."""
+    ratios, shapes = Ratios(), ((8, 50), (45, 20_000))
+    length = 2_000 if settings.small else 100_000
+    rows = []
+    for size, symbols in shapes:
+        case = Categorical.random(size, 500 if settings.small and size > 8 else symbols, length)
+        few = settings
+        if size > 8 and "pomegranate" in settings.peers:  # minutes for each of its iterations
+            peers = tuple(name for name in settings.peers if name != "pomegranate")
+            few = Settings(peers, settings.small, settings.repeats, settings.patience)
+        race_all(case, few, ratios)
+    name = f"{case.name}, T = {length:,}, EM iteration"
+    ratio = ratios.cells.get(SCALING, {}).get(name)
+    if ratio is not None:
+        rows.append((name, ratio >= 6))
+        print(f"{name}: {ratio:.1f}x {SCALING}; goal 6x {verdict(ratio >= 6)}")
+    ratios.report("categorical", {})
+    return [*rows, *memory_of_words(size, case.probabilities.shape[1], length)]
+
+
+def memory_of_words(size: int, symbols: int, length: int) -> list[tuple[str, bool]]:
+    rows = []
+    numbers = 8 * length * size
+    for operation in ("EM iteration", "posteriors", "Viterbi"):
+        found = child("words", size, symbols, length, operation)
+        limit = 4 * found["input"] + numbers
+        reached = found["extra"] <= limit
+        name = f"categorical K={size} V={symbols:,}, T = {length:,}, peak memory of {operation}"
+        print(f"{name}: {found['extra'] / 1e6:.1f} MB on top of what was there; input "
+              f"{found['input'] / 1e6:.1f} MB, parameters {8e-6 * size * symbols:.1f} MB, T x K "
+              f"doubles {numbers / 1e6:.1f} MB; goal {limit / 1e6:.1f} MB {verdict(reached)}",
+              flush=True)  # fmt: skip
+        if operation == "EM iteration":
+            rows.append((name, reached))
+    return rows
+
+
+def batch(settings: Settings) -> list[tuple[str, bool]]:
+    """Row 6: many short sequences."""
+    count, length = (100, 100) if settings.small else (1_000, 100)
+    rows, ratios = [], Ratios()
+    for covariance in ("diag", "full"):
+        case = Gaussian.random(8, 4, count * length, covariance)
+        cube = case.X.reshape(count, length, -1)
+        found = {"seqkit": Program(ours(case, list(cube)))}
+        if "hmmlearn" in settings.peers:
+            for name in ("scaling", "log"):
+                found[f"hmmlearn {name}"] = Program(hmmlearn(case, name, [length] * count))
+        if "dynamax" in settings.peers:
+            found["dynamax"] = Program(dynamax(case, cube))
+        if "pomegranate" in settings.peers:
+            found["pomegranate"] = Program(pomegranate(case, cube))
+        for operation in ("log-likelihood", "EM iteration"):
+            line = f"{count:,} x {length}, {case.name}, {operation}"
+            tasks = {name: (p.tasks[operation], p.scale) for name, p in found.items()}
+            medians = contest(line, tasks, settings)
+            ratios.add(line, medians)
+            if operation == "EM iteration" and SCALING in medians:
+                ratio = medians[SCALING] / medians["seqkit"]
+                rows.append((line, ratio >= 8))
+                print(f"{line}: {ratio:.1f}x {SCALING}; goal 8x {verdict(ratio >= 8)}")
+    ratios.report("batch", {})
+    return rows
+
+
+def long(settings: Settings) -> list[tuple[str, bool]]:
+    """Row 7: ten million steps."""
+    length, short = (200_000 if settings.small else 10_000_000), 10_000
+    rows = []
+    for operation in ("log_likelihood", "score", "decode", "decode_proba"):
+        found = child("long", length, short, operation)
+        print(f"K=4 D=1, T = {length:,}, {operation}: {found['seconds']:.2f} s, "
+              f"{found['extra'] / 1e6:,.0f} MB on top of the input of {found['input'] / 1e6:,.0f} "
+              f"MB ({found['extra'] / found['input']:.1f} x)", flush=True)  # fmt: skip
+        if operation == "log_likelihood":
+            each, error = found["blocks"], found["error"]
+            reached = abs(found["value"] / length - each) <= 4 * error
+            print(f"{'':<8}log-likelihood per step {found['value'] / length:.6f}; of {short:,} steps "
+                  f"{each:.6f} +- {error:.6f}: {verdict(reached)}")  # fmt: skip
+            rows.append(("log-likelihood per step of ten million", reached))
+    return rows
+
+
+COLD = """
+import time; start = time.perf_counter()
+import numpy as np, seqkit
+x = np.random.default_rng(0).normal(size=(500, 1)) + np.repeat([0, 4], 250)[:, None]
+seqkit.HMM(3, emission={emission}, max_iter=20).fit({data})
+print(time.perf_counter() - start)
+"""
+
+
+def cold(settings: Settings) -> list[tuple[str, bool]]:
+    """Row 11: the first fit in a new process, with a fresh and with a filled cache of compiled code."""
+    rows = []
+    fits = {
+        "Normal()": ("seqkit.Normal()", "x"),
+        'Normal("full"), 4 channels': ('seqkit.Normal(covariance="full")', "np.tile(x, (1, 4)) + "
+                                       "np.random.default_rng(1).normal(size=(500, 4))"),
+        "Poisson()": ("seqkit.Poisson()", "np.exp(np.clip(x, -2, 4)).astype(int).astype(float)"),
+        "Categorical()": ("seqkit.Categorical()", "np.clip(x, 0, 4).astype(int)"),
+    }  # fmt: skip
+    for name, (emission, data) in fits.items():
+        script = COLD.format(emission=emission, data=data)
+        with tempfile.TemporaryDirectory() as folder:
+            times = []
+            for _ in range(3):
+                start = time.perf_counter()
+                run_python(["-c", script], {"NUMBA_CACHE_DIR": folder})
+                times.append(time.perf_counter() - start)
+        first, second = times[0], min(times[1:])
+        reached = first < 6 and second < 1.5
+        print(f"first fit in a new process, {name}: fresh install {first:.2f} s (goal 6), then "
+              f"{second:.2f} s (goal 1.5) {verdict(reached)}", flush=True)  # fmt: skip
+        rows.append((f"cold start {name}", reached))
+    return rows
+
+
+# New processes, for peaks of memory
+
+
+def run_python(arguments: list[str], extra: dict[str, str] | None = None) -> str:
+    root = str(Path(__file__).resolve().parents[1])
+    path = os.pathsep.join([root, os.environ.get("PYTHONPATH", "")])
+    environment = os.environ | {"PYTHONPATH": path} | (extra or {})
+    run = subprocess.run(
+        [sys.executable, *arguments], env=environment, capture_output=True, text=True, check=False
+    )
+    if run.returncode:
+        raise RuntimeError(run.stderr[-2_000:])
+    return run.stdout
+
+
+def child(name: str, *arguments: object) -> dict:
+    """What `CHILDREN[name]` measures in a process of its own."""
+    given = [str(Path(__file__).resolve()), "--child", name, *map(str, arguments)]
+    return json.loads(run_python(given).splitlines()[-1])
+
+
+@contextmanager
+def peak(found: dict) -> Iterator[None]:
+    """Seconds, and by how many bytes the highest use of memory rises over the present one."""
+    before, start = resident(), time.perf_counter()
+    yield
+    found["seconds"] = time.perf_counter() - start
+    found["extra"] = max(0, resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024 - before)
+
+
+def resident() -> int:
+    pages = int(Path("/proc/self/statm").read_text().split()[1])
+    return pages * os.sysconf("SC_PAGE_SIZE")
+
+
+def loaded(array: Array, folder: Path) -> Array:
+    """The same from a file, so that what made it is not in the peak."""
+    np.save(folder / "data.npy", array)
+    return np.load(folder / "data.npy")
+
+
+def child_words(size: int, symbols: int, length: int, operation: str) -> dict:
+    small = Categorical.random(size, 50, 1_000)
+    ours(small)[operation]()
+    case = Categorical.random(size, symbols, length)
+    found = {"input": case.X.nbytes}
+    task = ours(case)[operation]
+    with peak(found):
+        task()
+    return found
+
+
+def child_long(length: int, short: int, operation: str) -> dict:
+    case = Gaussian.random(4, 1, short)
+    model = fitted(case)
+    run = getattr(model, operation)
+    run(case.X)
+    rng = np.random.default_rng(1)
+    with tempfile.TemporaryDirectory() as folder:
+        file = Path(folder) / "data.npy"
+        script = (
+            f"import sys; sys.path.insert(0, {str(Path(__file__).parent)!r}); import numpy as np\n"
+            f"from hidden_markov import Gaussian\n"
+            f"np.save({str(file)!r}, Gaussian.random(4, 1, {length}).X)"
+        )
+        run_python(["-c", script])
+        X = np.load(file)
+    found: dict = {"input": X.nbytes}
+    with peak(found):
+        value = run(X)
+    if operation == "log_likelihood":
+        starts = rng.choice(length // short, min(30, length // short), replace=False) * short
+        blocks = [float(model.log_likelihood(X[i : i + short])) / short for i in starts]
+        found |= {"value": float(value), "blocks": float(np.mean(blocks))}
+        found["error"] = float(np.std(blocks))
+    return found
+
+
+CHILDREN = {"words": child_words, "long": child_long}
+
+
+def exact(settings: Settings) -> list[tuple[str, bool]]:
+    """Row 3."""
+    return exact_families(500 if settings.small else 2_000)
+
+
+PARTS = {"exact": exact, "gaussian": gaussian, "categorical": categorical, "batch": batch,
+         "long": long, "cold": cold}  # fmt: skip
+
+
+def main() -> None:
+    warnings.simplefilter("ignore")
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--only", action="append", choices=PARTS, help="run this part alone")
+    parser.add_argument("--peers", nargs="*", choices=PEERS, default=list(PEERS))
+    parser.add_argument("--small", action="store_true", help="tiny sizes, to see that all works")
+    parser.add_argument("--repeats", type=int, default=5)
+    parser.add_argument("--child", nargs="+", help=argparse.SUPPRESS)
+    chosen = parser.parse_args()
+    if chosen.child:
+        name, *rest = chosen.child
+        print(json.dumps(CHILDREN[name](*(int(x) if x.isdigit() else x for x in rest))))
+        return
+    settings = Settings(tuple(chosen.peers), chosen.small, chosen.repeats)
+    print(machine())
+    rows = [row for name in chosen.only or list(PARTS) for row in PARTS[name](settings)]
+    missed = [name for name, reached in rows if not reached]
+    print("all goals reached" if not missed else f"below the goal: {'; '.join(missed)}")
+
+
+if __name__ == "__main__":
+    main()

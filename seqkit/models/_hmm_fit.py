@@ -1,0 +1,299 @@
+"""Fitting a hidden Markov model: starts, expectation-maximisation, hard assignment, counting."""
+
+from __future__ import annotations
+
+import warnings
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from seqkit.base import ConvergenceWarning
+from seqkit.data.sequences import Array
+from seqkit.distributions import Emission, Rows
+from seqkit.kernels import chain
+from seqkit.persistence import Record
+
+from ._hmm_moves import Moves
+
+
+class Parameters(Record):
+    """A hidden chain: initial (K,), transition (K, K), and what each state emits."""
+
+    def __init__(self, initial: Array, transition: Array, emission: Emission):
+        self.initial, self.transition, self.emission = initial, transition, emission
+
+    def reordered(self, order: Array) -> Parameters:
+        """The same chain with its states in another order."""
+        return Parameters(
+            self.initial[order], self.transition[np.ix_(order, order)], self.emission.order(order)
+        )
+
+
+class Evidence(NamedTuple):
+    """Observations: `rows` of the emission's making, where sequences begin, and which states a step may have.
+
+    allowed : (T, K) bool, or None for all.
+    """
+
+    rows: Rows
+    offsets: Array
+    allowed: Array | None = None
+
+    @property
+    def length(self) -> int:
+        return int(self.offsets[-1])
+
+    def potentials(self, emission: Emission) -> tuple[Array, Array | None]:
+        """log p(row | state) (R, K), and the row of each step (None for row t); -inf where a state is not allowed."""
+        logs, index = emission.log_density(self.rows), self.rows.index
+        if self.allowed is None:
+            return logs, index
+        logs = logs if index is None else logs[index]
+        return np.where(self.allowed, logs, -np.inf), None
+
+    def part(self, first: int, last: int) -> Evidence:
+        """Sequences first .. last - 1 alone."""
+        start, stop = self.offsets[first], self.offsets[last]
+        rows, cut = self.rows, slice(start, stop)
+        if rows.index is not None:
+            rows = rows._replace(index=rows.index[cut])
+        else:
+            rows = _cut(rows, cut)
+        allowed = None if self.allowed is None else self.allowed[cut]
+        return Evidence(rows, self.offsets[first : last + 1] - start, allowed)
+
+
+def _cut(rows: Rows, span: slice) -> Rows:
+    inputs = None if rows.inputs is None else rows.inputs[span]
+    parts = tuple(_cut(p, span) if p.index is None else p._replace(index=p.index[span]) for p in rows.parts)
+    return Rows(rows.values[span], None, inputs, rows.complete, parts)
+
+
+class Options(NamedTuple):
+    """How to fit: hard: by best paths instead of expectations; `threads` share the sequences."""
+
+    max_iter: int
+    tol: float
+    hard: bool = False
+    threads: int = 1
+
+
+class Fit(NamedTuple):
+    """Where a fit ended: objective is the log-likelihood plus the log prior, `history` its values by iteration."""
+
+    parameters: Parameters
+    log_likelihood: float
+    history: list[float]
+    converged: bool
+
+
+def expectations(evidence: Evidence, now: Parameters, options: Options) -> chain.Expected:
+    """The expected counts of all sequences; log_partition their log-likelihoods."""
+    n = len(evidence.offsets) - 1
+    threads = min(options.threads, n)
+    if threads < 2 or options.hard:
+        return _expect(evidence, now, options.hard)
+    wanted = np.linspace(0, evidence.length, threads + 1)
+    edges = np.unique(np.searchsorted(evidence.offsets, wanted))
+    parts = [evidence.part(a, b) for a, b in zip(edges[:-1], edges[1:], strict=True)]
+    with ThreadPoolExecutor(threads) as pool:
+        found = list(pool.map(lambda part: _expect(part, now, False), parts))
+    shared = evidence.rows.index is not None
+    weights = [f.weights for f in found]
+    return chain.Expected(
+        np.concatenate([f.log_partition for f in found]),
+        sum(f.initial for f in found),
+        sum(f.transition for f in found),
+        sum(weights) if shared else np.concatenate(weights),
+    )
+
+
+def _expect(evidence: Evidence, now: Parameters, hard: bool) -> chain.Expected:
+    logs, index = evidence.potentials(now.emission)
+    if hard:
+        return _assign(evidence, now, logs, index)
+    found = chain.expected(now.initial, now.transition, logs, rows=index, offsets=evidence.offsets)
+    return _by_row(evidence, found)
+
+
+def _by_row(evidence: Evidence, found: chain.Expected) -> chain.Expected:
+    """Weights of steps summed over the steps that share a row, where a constraint has kept them apart."""
+    rows = evidence.rows
+    if evidence.allowed is None or rows.index is None:
+        return found
+    weights = np.zeros((len(rows.values), found.weights.shape[1]))
+    np.add.at(weights, rows.index, found.weights)
+    return found._replace(weights=weights)
+
+
+def _assign(evidence: Evidence, now: Parameters, logs: Array, index: Array | None) -> chain.Expected:
+    """Counts along the best paths: `log_partition` is then the log density of data and path (Juang & Rabiner 1990)."""
+    path = chain.viterbi(now.initial, now.transition, logs, rows=index, offsets=evidence.offsets)
+    K = len(now.initial)
+    initial, moves, steps = count_path(path.states, evidence.offsets, K)
+    if evidence.rows.index is None:
+        return chain.Expected(path.score, initial, moves, steps)
+    weights = np.zeros((len(evidence.rows.values), K))
+    np.add.at(weights, evidence.rows.index, steps)
+    return chain.Expected(path.score, initial, moves, weights)
+
+
+def count_path(states: Array, offsets: Array, K: int) -> tuple[Array, Array, Array]:
+    """First states (K,), moves (K, K), and the states as indicators (T, K)."""
+    later = np.ones(len(states), dtype=bool)
+    later[offsets[:-1]] = False
+    t = np.flatnonzero(later)
+    moves = np.bincount(states[t - 1] * K + states[t], minlength=K * K).reshape(K, K)
+    first = np.bincount(states[offsets[:-1]], minlength=K)
+    return first.astype(float), moves.astype(float), np.eye(K)[states]
+
+
+def maximise(evidence: Evidence, moves: Moves, start: Parameters, options: Options) -> Fit:
+    """Expectation-maximisation from one start (Baum et al. 1970; Dempster, Laird & Rubin 1977).
+
+    Stops when the objective rises by less than tol * (1 + |objective|).
+    """
+    now, history = start, []
+    converged, likelihood = False, -np.inf
+    for step in range(options.max_iter + 1):
+        found = expectations(evidence, now, options)
+        likelihood = float(found.log_partition.sum())
+        if likelihood == -np.inf:
+            n = int(np.argmin(found.log_partition))
+            raise ValueError(
+                f"sequence {n} is impossible under the present parameters: a fixed zero, or a state that is not allowed, "
+                "leaves it no path; free the zero (NaN), or give a prior"
+            )
+        value = likelihood + moves.log_prior(now.initial, now.transition) + now.emission.log_prior()
+        history.append(value)
+        if step and value - history[-2] < options.tol * (1 + abs(value)):
+            converged = True
+            break
+        if step == options.max_iter:
+            break
+        initial, transition = moves.estimate(found.initial, found.transition, now.transition)
+        emission = now.emission.fit_weighted(evidence.rows, found.weights)
+        now = Parameters(initial, transition, emission)
+    return Fit(now, likelihood, history, converged)
+
+
+def best_of(
+    evidence: Evidence, moves: Moves, starts: list[Parameters], options: Options, jobs: int
+) -> tuple[Fit, list[float]]:
+    """The best fit over several starts, and the objective of each."""
+    if len(starts) == 1 or jobs == 1:
+        fits = [maximise(evidence, moves, start, options) for start in starts]
+    else:
+        alone = options._replace(threads=1)
+        with ThreadPoolExecutor(min(jobs, len(starts))) as pool:
+            fits = list(pool.map(lambda s: maximise(evidence, moves, s, alone), starts))
+    values = [fit.history[-1] for fit in fits]
+    return fits[int(np.argmax(values))], values
+
+
+def report(fit: Fit, evidence: Evidence, options: Options, names: list[Any]) -> None:
+    """Warn where the objective fell, where it still rises, and of states that no step has."""
+    steps = np.diff(fit.history)
+    least = float(steps.min(initial=0.0))
+    if least < -1e-7 * (1 + abs(fit.history[-1])):
+        warnings.warn(
+            f"the likelihood fell by {-least:.3g} in iteration {int(steps.argmin()) + 1}, which EM never does in exact "
+            "arithmetic; scale the data (scale=seqkit.Standard()) or raise the emission's floor",
+            ConvergenceWarning,
+            stacklevel=4,
+        )
+    if not fit.converged and options.max_iter > 1:
+        last = float(steps[-1]) if len(steps) else np.nan
+        warnings.warn(
+            f"stopped after {options.max_iter} iterations, the last of which still raised the likelihood by {last:.3g}; "
+            "raise max_iter, or tol",
+            ConvergenceWarning,
+            stacklevel=4,
+        )
+    if options.max_iter > 1:
+        visits = expectations(evidence, fit.parameters, Options(0, 0.0)).weights.sum(0)
+        dead = [names[k] for k in np.flatnonzero(visits < 1e-6 * max(evidence.length, 1))]
+        if dead:
+            warnings.warn(
+                f"no step belongs to state(s) {dead}: the data do not need so many states; use fewer, or other starts "
+                "(n_init)",
+                ConvergenceWarning,
+                stacklevel=4,
+            )
+
+
+# -- starts --------------------------------------------------------------------------------------
+
+
+def starts(
+    evidence: Evidence, moves: Moves, emission: Emission, K: int, count: int, seed: int
+) -> list[Parameters]:
+    """The first by k-means with lasting states, the others by random centres and random moves."""
+    rng = np.random.default_rng(seed)
+    made = []
+    for number in range(count):
+        initial, transition = moves.spread(None if number == 0 else rng)
+        weights = responsibilities(evidence.rows, K, rng, settle=number == 0 or number % 2 == 1)
+        first = emission.fit_weighted(evidence.rows, weights)
+        made.append(Parameters(initial, transition, first))
+    return made
+
+
+def responsibilities(rows: Rows, K: int, rng: np.random.Generator, settle: bool) -> Array:
+    """(R, K) shares by nearest centre, with a little of all states everywhere so that none is without weight."""
+    times = (
+        np.ones(len(rows.values))
+        if rows.index is None
+        else np.bincount(rows.index, minlength=len(rows.values)).astype(float)
+    )
+    features = _features(rows)
+    if features is None or K == 1:
+        soft = rng.dirichlet(np.full(K, 0.5), len(times)) + 0.1
+    else:
+        nearest = kmeans(features, times, K, rng, 50 if settle else 2)
+        soft = 0.9 * np.eye(K)[nearest] + 0.1 / K
+    return soft / soft.sum(1, keepdims=True) * times[:, None]
+
+
+def _features(rows: Rows) -> Array | None:
+    """Columns of the rows in standard deviations, missing ones at their means; None for codes of symbols."""
+    if rows.parts:
+        found = [f for f in (_features(part) for part in rows.parts) if f is not None and len(f)]
+        same = [f for f in found if len(f) == len(rows.parts[0].values)]
+        return np.concatenate(same, axis=1) if same and len(same) == len(rows.parts) else None
+    values = np.asarray(rows.values, dtype=float)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", RuntimeWarning)  # a channel without values has no mean
+        mean, scale = np.nanmean(values, axis=0), np.nanstd(values, axis=0)
+    z = (values - mean) / np.where(scale > 0, scale, 1.0)
+    return np.where(np.isnan(z), 0.0, z)
+
+
+def kmeans(x: Array, times: Array, K: int, rng: np.random.Generator, rounds: int) -> Array:
+    """The nearest of K centres of each row (R, C) with multiplicities (R,), centres spread as by k-means++.
+
+    (Arthur & Vassilvitskii 2007); of long data a sample decides the centres.
+    """
+    pick = rng.choice(len(x), 10_000, p=times / times.sum()) if len(x) > 10_000 else slice(None)
+    sample, weight = x[pick], (np.ones(10_000) if len(x) > 10_000 else times)
+    centres = sample[[rng.choice(len(sample), p=weight / weight.sum())]]
+    for _ in range(K - 1):
+        far = _squares(sample, centres).min(1) * weight
+        total = far.sum()
+        p = far / total if total > 0 else weight / weight.sum()
+        centres = np.concatenate([centres, sample[[rng.choice(len(sample), p=p)]]])
+    for _ in range(rounds):
+        nearest = _squares(sample, centres).argmin(1)
+        mass = np.bincount(nearest, weight, minlength=K)
+        sums = np.stack([np.bincount(nearest, weight * c, minlength=K) for c in sample.T], axis=1)
+        moved = np.where(mass[:, None] > 0, sums / np.maximum(mass, 1e-300)[:, None], centres)
+        if np.allclose(moved, centres, rtol=0, atol=1e-6):
+            break
+        centres = moved
+    return _squares(x, centres).argmin(1)
+
+
+def _squares(x: Array, centres: Array) -> Array:
+    """Squared distances (R, K), up to what is the same for all centres of a row."""
+    return np.maximum((x**2).sum(1)[:, None] - 2 * x @ centres.T + (centres**2).sum(1), 0.0)
