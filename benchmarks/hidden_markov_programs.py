@@ -230,24 +230,35 @@ def fitted(case: Case) -> seqkit.HMM:
 # The programs: for each, the four operations as calls without arguments
 
 
-def ours(case: Case, X: object = None) -> dict[str, Task]:
+def ours(case: Case, X: object = None, iterations: int = 1) -> dict[str, Task]:
     model, data = fitted(case), case.X if X is None else X
     tasks: tuple[Task, ...] = (
         lambda: model.log_likelihood(data),
         lambda: model.decode_proba(data),
         lambda: model.decode(data),
-        lambda: seqkit.HMM(case.size, emission=case.family(), start=model, max_iter=1).fit(data),
+        lambda: seqkit.HMM(
+            case.size, emission=case.family(), start=model, max_iter=iterations, tol=0.0
+        ).fit(data),
     )
     return dict(zip(OPERATIONS, tasks, strict=True))
 
 
-def hmmlearn(case: Case, implementation: str, lengths: list[int] | None = None) -> dict[str, Task]:
+def hmmlearn(
+    case: Case, implementation: str, lengths: list[int] | None = None, iterations: int = 1
+) -> dict[str, Task]:
     model = case.hmmlearn(implementation)
+
+    def learn() -> object:
+        pupil = case.hmmlearn(implementation)
+        pupil.n_iter = pupil.monitor_.n_iter = iterations
+        pupil.tol = pupil.monitor_.tol = -np.inf
+        return pupil.fit(case.X, lengths)
+
     tasks: tuple[Task, ...] = (
         lambda: model.score(case.X, lengths),
         lambda: model.predict_proba(case.X, lengths),
         lambda: model.decode(case.X, lengths),
-        lambda: case.hmmlearn(implementation).fit(case.X, lengths),
+        learn,
     )
     return dict(zip(OPERATIONS, tasks, strict=True))
 

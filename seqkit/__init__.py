@@ -31,7 +31,7 @@ _PUBLIC = {
     "models.structural": ["Structural"],
     "models.lds": ["LDS"],
     "models.markov_chain": ["MarkovChain"],
-    "models.hmm": ["HMM"],
+    "models.hmm": ["HMM", "SoftmaxTransition"],
     "models.hmm_tagger": ["HMMTagger"],
     "models.tracking": ["ConstantAcceleration", "ConstantVelocity"],
     "models.conformal": ["Conformal"],
@@ -97,7 +97,7 @@ if TYPE_CHECKING:
     )
     from seqkit.models.conformal import Conformal
     from seqkit.models.ets import ETS
-    from seqkit.models.hmm import HMM
+    from seqkit.models.hmm import HMM, SoftmaxTransition
     from seqkit.models.hmm_tagger import HMMTagger
     from seqkit.models.lds import LDS
     from seqkit.models.markov_chain import MarkovChain

@@ -82,6 +82,22 @@ def test_kernel_is_enumeration(seed, order):
     assert np.allclose(ngram_chain.log_partition(*given), found.log_partition, atol=1e-12)
 
 
+@pytest.mark.parametrize("seed", range(40, 46))
+def test_k_best_is_enumeration(seed):
+    transition, words, offsets, first, labels, weights = problem(seed, forbidden=0.2)
+    for start, stop in itertools.pairwise(offsets):
+        paths, scores = enumerated(transition, words[start:stop], first, labels, weights)
+        order = np.argsort(-scores)
+        possible = int(np.isfinite(scores).sum())
+        for k in (1, 4, 1000):
+            found, values = ngram_chain.k_best(
+                transition, words[start:stop], first, labels, weights, k
+            )
+            assert found.shape == (min(k, possible), stop - start)
+            assert values == pytest.approx(scores[order[:k]][: len(values)], abs=1e-12)
+            assert found.tolist() == [list(paths[i]) for i in order[: len(values)]]
+
+
 @pytest.mark.parametrize("seed", range(20, 32))
 def test_kernel_with_forbidden_transitions(seed):
     given = transition, words, offsets, first, labels, weights = problem(seed, forbidden=0.4)
@@ -247,6 +263,19 @@ def test_probabilities(tagger):
     assert list(law.columns) == tagger.tags_ == sorted({t for s in TAGS for t in s})
     assert law.sum(axis=1).to_numpy() == pytest.approx(np.ones(len(law)))
     assert law.loc[(0, 0), "DET"] == pytest.approx(1)  # "the" was never anything else
+
+
+def test_k_best_taggings(tagger):
+    words = ["the", "barks", "sleep"]
+    tags, law = tagger.k_best(words, 3)
+    assert tags[1].tolist() == tagger.decode(words).tolist()
+    assert law.is_monotonic_decreasing and law.sum() <= 1
+    every, law = tagger.k_best(words, 10_000)
+    assert law.sum() == pytest.approx(1) and every.shape == (3, len(law))
+    by_word = every.loc[1].eq("VERB").to_numpy() @ law.to_numpy()
+    assert by_word == pytest.approx(tagger.decode_proba(words).loc[1, "VERB"])
+    with pytest.raises(ValueError, match="one sentence, got 4"):
+        tagger.k_best(SENTENCES)
 
 
 def test_likelihood_adds_over_sentences(tagger):

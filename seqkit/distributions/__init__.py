@@ -12,11 +12,11 @@ from .joined import Joined
 from .joint_normal import JointNormal
 from .linear_autoregression import LinearAutoregression
 from .linear_regression import LinearRegression
-from .markov_mixture import MarkovMixture
 from .mixture import Mixture
 from .multinomial import Multinomial
 from .negative_binomial import NegativeBinomial
 from .normal import Normal
+from .path_mixture import PathMixture
 from .poisson import Poisson
 from .priors import Beta, Dirichlet, NormalInverseWishart
 from .product import Product
@@ -43,7 +43,7 @@ __all__ = [
     "JointNormal",
     "LinearAutoregression",
     "LinearRegression",
-    "MarkovMixture",
+    "PathMixture",
     "Mixture",
     "Multinomial",
     "NegativeBinomial",

@@ -48,6 +48,8 @@ def arrays(law: Any, states: int, channels: int) -> tuple[Gaussians, Array, Arra
 def _sized(value: Array, shape: tuple[int, ...], name: str) -> Array:
     """(K,) stands for all channels of each state."""
     aligned = value[:, None] if value.ndim == 1 and len(shape) == 2 else value
+    if aligned.shape == shape:
+        return aligned
     try:
         return np.broadcast_to(aligned, shape)
     except ValueError:

@@ -27,22 +27,15 @@ def by_pattern(x: Array) -> Iterator[tuple[Array, Array]]:
 
 def log_density_full(x: Array, mean: Array, cov: Array, complete: bool) -> Array:
     """Log densities (R, K) under full covariances (K, C, C); missing elements are marginalised."""
-    check_definite(cov)
-    if complete:
-        return gaussian.log_density_full(x, mean, cov)
-    out = np.zeros((len(x), len(mean)))
-    for rows, seen in by_pattern(x):
-        if len(seen):
-            part = np.ix_(rows, seen)
-            block = cov[:, seen[:, None], seen]
-            out[rows] = gaussian.log_density_full(x[part], mean[:, seen], block)
-    return out
-
-
-def check_definite(cov: Array) -> None:
-    """Covariances must have a Cholesky factor."""
     try:
-        np.linalg.cholesky(cov)
+        if complete:
+            return gaussian.log_density_full(x, mean, cov)
+        out = np.zeros((len(x), len(mean)))
+        for rows, seen in by_pattern(x):
+            if len(seen):
+                part, block = np.ix_(rows, seen), cov[:, seen[:, None], seen]
+                out[rows] = gaussian.log_density_full(x[part], mean[:, seen], block)
+        return out
     except np.linalg.LinAlgError:
         least = np.linalg.eigvalsh(cov)[:, 0]
         k = int(np.argmin(least))

@@ -251,8 +251,10 @@ class Categorical(Emission, Distribution):
         seen = ~np.isnan(x)
         codes = x[seen].astype(np.int64)
         states, size = weights.shape[1], self._size() or int(codes.max(initial=-1)) + 1
-        counts = np.zeros((size, states))
-        if len(codes) == len(np.unique(codes)):
+        counts = np.zeros(
+            (size, states)
+        )  # transposed: whole rows are written, and read by `log_density`
+        if np.all(np.diff(codes) > 0):
             counts[codes] = weights[seen]
         else:
             np.add.at(counts, codes, weights[seen])
@@ -265,16 +267,17 @@ class Categorical(Emission, Distribution):
         )
         total = counts.sum(1)
         alive = total > 1e-12 * total.sum()
-        counts = np.where(alive[:, None], counts, counts.sum(0))
+        if not alive.all():
+            counts[~alive] = counts.sum(0)
         if self.unknown is not None:
-            counts = counts.copy()
             counts[:, self._unknown_code(size)] += self.pseudo_count
         if self.prior is not None:
             counts = np.maximum(counts + self.prior.alpha - 1.0, 0.0)
         found = shares(counts, now, free)
         keep = ~alive & ~np.isnan(now).any(1)
-        found = np.where(keep[:, None], now, found)
-        return self._with({"probabilities": found}, {"probabilities": np.array(free)})
+        if keep.any():
+            found[keep] = now[keep]
+        return self._with({"probabilities": found}, {"probabilities": free})
 
     def _unknown_code(self, size: int) -> int:
         return size - 1 if self.symbols is None else self.symbols.index(self.unknown)
@@ -306,7 +309,9 @@ class Categorical(Emission, Distribution):
         return self[[int(k)]]
 
     def laws(self, rows: Rows) -> list[Any]:
-        return [self[np.full((len(rows.values), 1), k)] for k in range(self.n_states)]
+        shape = (len(rows.values), 1, self.probabilities.shape[1])
+        tables = [np.broadcast_to(p, shape) for p in self.probabilities]  # views
+        return [self._with({"probabilities": table}, self.free) for table in tables]
 
 
 def _vocabulary(symbols: Any, unknown: str | None) -> list[Any]:
@@ -319,11 +324,15 @@ def _vocabulary(symbols: Any, unknown: str | None) -> list[Any]:
 
 
 def shares(counts: Array, now: Array, free: Array) -> Array:
-    """Counts as probabilities (K, V); the free ones share what the fixed ones leave."""
+    """Counts as probabilities (K, V); the free ones share what the fixed ones leave. May overwrite the counts."""
+    if free.all():
+        total = counts.sum(1, keepdims=True)
+        if total.all():
+            counts /= total
+            return counts
     left = 1.0 - np.where(free, 0.0, now).sum(1, keepdims=True)
     counts = np.where(free, counts, 0.0)
     total = counts.sum(1, keepdims=True)
     uniform = free / np.maximum(free.sum(1, keepdims=True), 1)
-    with np.errstate(invalid="ignore", divide="ignore"):
-        share = np.where(total > 0, counts / total, uniform)
+    share = np.where(total > 0, counts / np.where(total > 0, total, 1.0), uniform)
     return np.where(free, share * np.maximum(left, 0.0), now)

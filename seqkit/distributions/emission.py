@@ -188,7 +188,7 @@ class Emission:
             raise TypeError(
                 f"{type(self).__name__} emits {self._support}, got text; use Categorical() for symbols"
             )
-        values = values.astype(float, copy=False)
+        values = np.ascontiguousarray(values, dtype=float)  # once, not at every density
         if values.ndim == 1:
             values = values[:, None]
         width = max((v.shape[1] for v in self.parameters().values() if np.ndim(v) > 1), default=0)

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 
 from .base import Array, Distribution, count_crps
-from .emission import Columns, Emission, Rows, held
+from .emission import Columns, Emission, Rows, distinct, held
 
 
 class NegativeBinomial(Emission, Distribution):
@@ -100,8 +100,10 @@ class NegativeBinomial(Emission, Distribution):
         x = rows.values if rows.complete else np.nan_to_num(rows.values)
         total = np.zeros((len(x), law.n_states))
         for c in range(x.shape[1]):
-            part = _log_nb(x[:, c, None], law.mean[:, c], law.dispersion[:, c])
-            part -= gammaln(x[:, c] + 1)[:, None]
+            table, index = distinct(x[:, c])
+            part = _log_nb(table[:, None], law.mean[:, c], law.dispersion[:, c])
+            part -= gammaln(table + 1)[:, None]
+            part = part[index]
             if not rows.complete:
                 part[np.isnan(rows.values[:, c])] = 0.0
             total += part
@@ -109,6 +111,8 @@ class NegativeBinomial(Emission, Distribution):
 
     def _estimate(self, x: Array, w: Array, now: Columns, fixed: Columns, c: int) -> Columns:
         """The weighted mean, whatever the dispersion; then the dispersion by a Newton climb in its logarithm."""
+        x, index = distinct(x)
+        w = np.stack([np.bincount(index, each, len(x)) for each in w.T], axis=1)
         total = w.sum(0)
         overall = max((x @ w).sum() / total.sum(), 1e-280)
         mean = held(np.maximum(x @ w / total, 1e-12 * overall), fixed["mean"])

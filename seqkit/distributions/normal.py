@@ -224,14 +224,17 @@ class Normal(Emission, Distribution):
     def log_density(self, rows: Rows) -> Array:
         from seqkit.kernels import gaussian
 
-        from ._gaussian_missing import log_density_full
-
-        now = self._problem(self.n_states, rows.values.shape[1]).now
+        mean = self._mean if self._mean.ndim == 2 else self._mean[:, None]
         if self._cov is not None:
-            return log_density_full(rows.values, now.mean, now.spread, rows.complete)
-        if not now.spread.all():
+            from ._gaussian_missing import log_density_full
+
+            cov = np.broadcast_to(self._cov, (len(mean), *self._cov.shape[-2:]))
+            return log_density_full(rows.values, mean, cov, rows.complete)
+        if not self._scale.all():
             return super().log_density(rows)  # points
-        return gaussian.log_density_diagonal(rows.values, *now)
+        return gaussian.log_density_diagonal(
+            rows.values, mean, self._scale.reshape(mean.shape) ** 2
+        )
 
     def fit_weighted(self, rows: Rows, weights: Any) -> Self:
         from ._gaussian import fit, named
@@ -242,6 +245,8 @@ class Normal(Emission, Distribution):
         return self._with(*named(problem, fit(problem, rows, weights), flat))
 
     def log_prior(self) -> float:
+        if self.prior is None:
+            return 0.0
         from ._gaussian import log_prior
 
         channels = self._mean.shape[1] if self._mean.ndim == 2 else 1

@@ -78,10 +78,17 @@ class VonMises(Emission, Distribution):
         )
 
     def _ppf(self, q: Array) -> Array:
-        from scipy.stats import vonmises
-
-        k = np.maximum(self.concentration, 1e-12)
-        return self.direction + np.clip(vonmises.ppf(q, k), -np.pi, np.pi)
+        """Bisection of the distribution function: SciPy's own inverse solves point by point."""
+        shape = np.broadcast_shapes(q.shape, self.shape)
+        low, high = (
+            self.direction - np.pi + np.zeros(shape),
+            self.direction + np.pi + np.zeros(shape),
+        )
+        for _ in range(52):
+            middle = 0.5 * (low + high)
+            reached = self.cdf(middle) >= q
+            low, high = np.where(reached, low, middle), np.where(reached, middle, high)
+        return 0.5 * (low + high)
 
     def sample(self, n: int, rng: np.random.Generator) -> Array:
         return rng.vonmises(0.0, self.concentration, (n, *self.shape)) + self.direction

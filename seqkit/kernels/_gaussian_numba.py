@@ -46,16 +46,28 @@ def _diagonal(x, mean, half, constant, out):  # type: ignore[no-untyped-def]
                         v = x[r, c]
                         d = v - m
                         out[r, k] += a - h * d * d if v == v else 0.0
+    whole = np.zeros(states)
+    for c in range(channels):
+        for k in range(states):
+            whole[k] += constant[c, k]
     for r in range(0 if states >= 8 else x.shape[0], x.shape[0]):
         row = out[r]
         for k in range(states):
-            row[k] = 0.0
+            row[k] = whole[k]
+        seen = 0
         for c in range(channels):
             v = x[r, c]
             if v == v:
+                seen += 1
                 for k in range(states):
                     d = v - mean[c, k]
-                    row[k] += constant[c, k] - half[c, k] * d * d
+                    row[k] -= half[c, k] * d * d
+            else:
+                for k in range(states):
+                    row[k] -= constant[c, k]
+        if seen == 0:  # exactly nothing
+            for k in range(states):
+                row[k] = 0.0
 
 
 def _full(x, mean, factor, constant, out):  # type: ignore[no-untyped-def]

@@ -103,7 +103,9 @@ def expected(
     run.forward(keep=True)
     initial_counts, moves, weights = run.backward(counting=True)
     if run.layered:  # every step has a transition of its own
-        moves = pair_marginals(initial, transition, log_potentials, rows=rows, offsets=offsets).sum(0)
+        moves = pair_marginals(initial, transition, log_potentials, rows=rows, offsets=offsets).sum(
+            0
+        )
     return Expected(run.log_z, initial_counts, moves, weights)
 
 
@@ -211,16 +213,12 @@ def sample(
 class _Run:
     """One pass over checked arrays: padded copies of the parameters, the buffers, and the sequences to be redone."""
 
-    def __init__(
-        self, initial: Any, transition: Any, log_potentials: Any, rows: Any, offsets: Any
-    ):
+    def __init__(self, initial: Any, transition: Any, log_potentials: Any, rows: Any, offsets: Any):
         self.initial = np.asarray(initial, float)
         self.transition = np.asarray(transition, float)
         self.logs = np.ascontiguousarray(log_potentials, float)
         if self.logs.ndim != 2 or not self.logs.shape[1]:
-            raise ValueError(
-                f"log_potentials must be (steps, states), got shape {self.logs.shape}"
-            )
+            raise ValueError(f"log_potentials must be (steps, states), got shape {self.logs.shape}")
         self.K = K = self.logs.shape[1]
         self.length = len(self.logs) if rows is None else len(rows)
         if self.initial.shape != (K,):
@@ -239,17 +237,27 @@ class _Run:
             )
         for name, value in (("initial", self.initial), ("transition", self.transition)):
             if not (value.min() >= 0 and value.max() < np.inf):
-                raise ValueError(f"{name} must hold finite weights of at least 0, got {value.min()} .. {value.max()}")
+                raise ValueError(
+                    f"{name} must hold finite weights of at least 0, got {value.min()} .. {value.max()}"
+                )
         self.rows = np.empty(0, np.int64) if rows is None else np.ascontiguousarray(rows, np.int64)
-        if rows is not None and len(self.rows) and not (
-            0 <= self.rows.min() and self.rows.max() < len(self.logs)
+        if (
+            rows is not None
+            and len(self.rows)
+            and not (0 <= self.rows.min() and self.rows.max() < len(self.logs))
         ):
             raise ValueError(
                 f"rows must lie in 0 .. {len(self.logs) - 1}, got {self.rows.min()} .. {self.rows.max()}"
             )
-        self.offsets = np.array([0, self.length]) if offsets is None else np.asarray(offsets, np.int64)
+        self.offsets = (
+            np.array([0, self.length]) if offsets is None else np.asarray(offsets, np.int64)
+        )
         lengths = self.offsets[1:] - self.offsets[:-1]
-        if self.offsets[0] != 0 or self.offsets[-1] != self.length or not lengths.min(initial=1) > 0:
+        if (
+            self.offsets[0] != 0
+            or self.offsets[-1] != self.length
+            or not lengths.min(initial=1) > 0
+        ):
             raise ValueError(
                 f"offsets must rise from 0 to the number of steps, {self.length}, each sequence holding a step; "
                 f"got {self.offsets[:5]} .. {self.offsets[-1]}"
@@ -302,7 +310,9 @@ class _Run:
         self.unsound[n] = True
         if keep:
             possible = self.log_z[n] > -np.inf
-            self.matrix()[self.offsets[n] : self.offsets[n + 1]] = np.exp(alpha) if possible else np.nan
+            self.matrix()[self.offsets[n] : self.offsets[n + 1]] = (
+                np.exp(alpha) if possible else np.nan
+            )
 
     def in_logs(self, n: int) -> tuple[Array, Array, Array]:
         """log initial, log transition and log-potentials of the steps of sequence n."""
@@ -339,7 +349,9 @@ class _Run:
         moves = counts.reshape(width, width)[:K, :K] * self.transition[0]
         weights = sums.reshape(-1, K) if gather else self.matrix()
         fell = np.isnan(flags) & ~np.isnan(before)
-        if fell.any():  # found out half-way: what they added cannot be told apart, so all is counted again
+        if (
+            fell.any()
+        ):  # found out half-way: what they added cannot be told apart, so all is counted again
             return self._again(fell, counting)
         for n in np.flatnonzero(self.unsound):
             self._marginals_in_logs(int(n), first, moves, sums if gather and counting else None)

@@ -92,10 +92,14 @@ def moments(
         centre = _somewhere(x)
     sums = _sums(x, weights, centre, pairs, complete)
     squares = channels * (channels + 1) // 2 if pairs else channels
-    count, first, second = np.split(sums, [len(sums) - channels - squares, len(sums) - squares])
+    count, first, second = (
+        sums[: -channels - squares],
+        sums[-channels - squares : -squares],
+        sums[-squares:],
+    )
     with np.errstate(invalid="ignore", divide="ignore"):
         shift = (first / count).T
-    each = np.broadcast_to(count.T, (states, channels))
+    each = count.T * np.ones(channels)
     if pairs:
         scatter = np.empty((states, channels, channels))
         row, column = np.triu_indices(channels)

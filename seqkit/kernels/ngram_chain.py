@@ -21,11 +21,13 @@ labels, weights : (C,) candidates (below K) and their log weights.
 
 from __future__ import annotations
 
-from typing import NamedTuple
+import heapq
+from typing import Any, NamedTuple
 
 import numpy as np
 
 Array = np.ndarray
+Way = tuple[float, Any]  # score, and (last label, the way before it) or None
 
 
 class Path(NamedTuple):
@@ -77,6 +79,49 @@ def marginals(
     return Marginals(
         *compiled.marginals(*_prepared(transition, words, offsets, first, labels, weights))
     )
+
+
+def k_best(
+    transition: Array, words: Array, first: Array, labels: Array, weights: Array, k: int
+) -> tuple[Array, Array]:
+    """The k best labelings of one sequence, (k, T), best first, and their log scores (k,); fewer where there are fewer.
+
+    Every pair of labels keeps its k best ways there (Viterbi over lists), in plain Python: for sentences, not books.
+    """
+    boundary = transition.shape[0] - 1
+    ways: dict[tuple[int, int], list[Way]] = {(boundary, boundary): [(0.0, None)]}
+    for word in words:
+        after: dict[tuple[int, int], list[Way]] = {}
+        for (before, last), kept in ways.items():
+            for c in range(first[word], first[word + 1]):
+                label = int(labels[c])
+                gain = transition[before, last, label] + weights[c]
+                if gain > -np.inf:
+                    longer = after.setdefault((last, label), [])
+                    longer += [(way[0] + gain, (label, way)) for way in kept]
+        ways = {pair: heapq.nlargest(k, found, key=_score) for pair, found in after.items()}
+    ends = [
+        (way[0] + transition[before, last, boundary], way)
+        for (before, last), kept in ways.items()
+        for way in kept
+    ]
+    best = heapq.nlargest(k, [end for end in ends if end[0] > -np.inf], key=_score)
+    paths = np.array([_labels_of(way) for _, way in best], dtype=np.int64)
+    return paths.reshape(len(best), len(words)), np.array([score for score, _ in best])
+
+
+def _score(way: Any) -> float:
+    return way[0]
+
+
+def _labels_of(way: Way) -> list[int]:
+    """The labels of a way, which is a score with the last label and the way before it."""
+    found: list[int] = []
+    step = way[1]
+    while step is not None:
+        found.append(step[0])
+        step = step[1][1]
+    return found[::-1]
 
 
 def _prepared(

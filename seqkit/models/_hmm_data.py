@@ -30,7 +30,9 @@ class Symbols(Labels):
                 return super().code(values, name)
             except ValueError as error:
                 raise ValueError(
-                    f"{error}".split("; fit it")[0].replace("state", "symbol").replace("the chain", "the model")
+                    f"{error}".split("; fit it")[0]
+                    .replace("state", "symbol")
+                    .replace("the chain", "the model")
                     + "; give Categorical(unknown='<unk>') before the fit, to have a probability for such symbols"
                 ) from None
         codes, distinct = pd.factorize(np.asarray(values, dtype=object))
@@ -76,7 +78,9 @@ def known_states(
     labels = Labels(None if names is None else list(names))
     given = as_codes(y, labels, "y")
     if len(given) != len(data) or given.single != data.single:
-        raise ValueError(f"y has {len(given)} sequence(s), x has {len(data)}; give a state for every step of x")
+        raise ValueError(
+            f"y has {len(given)} sequence(s), x has {len(data)}; give a state for every step of x"
+        )
     codes = np.full(len(data.values), -1, dtype=np.int64)
     for i in range(len(data)):
         values, rows = given.array(i)[:, 0], data.rows[i]

@@ -7,38 +7,43 @@ from concurrent.futures import ThreadPoolExecutor
 from typing import Any, NamedTuple
 
 import numpy as np
-
 from seqkit.base import ConvergenceWarning
 from seqkit.data.sequences import Array
 from seqkit.distributions import Emission, Rows
 from seqkit.kernels import chain
 from seqkit.persistence import Record
 
+from ._hmm_chain import HiddenChain
 from ._hmm_moves import Moves
 
 
 class Parameters(Record):
-    """A hidden chain: initial (K,), transition (K, K), and what each state emits."""
+    """A hidden Markov model's parameters: how states follow each other, and what each of them emits."""
 
-    def __init__(self, initial: Array, transition: Array, emission: Emission):
-        self.initial, self.transition, self.emission = initial, transition, emission
+    def __init__(self, chain: HiddenChain, emission: Emission):
+        self.chain, self.emission = chain, emission
 
     def reordered(self, order: Array) -> Parameters:
-        """The same chain with its states in another order."""
-        return Parameters(
-            self.initial[order], self.transition[np.ix_(order, order)], self.emission.order(order)
-        )
+        """The same model with its states in another order."""
+        return Parameters(self.chain.reordered(order), self.emission.order(order))
 
 
 class Evidence(NamedTuple):
     """Observations: `rows` of the emission's making, where sequences begin, and which states a step may have.
 
+    inputs : (T, P) covariates of steps, for transitions that depend on them.
     allowed : (T, K) bool, or None for all.
     """
 
     rows: Rows
     offsets: Array
+    inputs: Array | None = None
     allowed: Array | None = None
+
+    def steps(self, emission: Emission) -> tuple[Array, Array | None, Array, Array | None]:
+        """What the verbs of a `HiddenChain` take."""
+        logs, index = self.potentials(emission)
+        return logs, index, self.offsets, self.inputs
 
     @property
     def length(self) -> int:
@@ -60,13 +65,15 @@ class Evidence(NamedTuple):
             rows = rows._replace(index=rows.index[cut])
         else:
             rows = _cut(rows, cut)
-        allowed = None if self.allowed is None else self.allowed[cut]
-        return Evidence(rows, self.offsets[first : last + 1] - start, allowed)
+        inputs, allowed = (None if a is None else a[cut] for a in (self.inputs, self.allowed))
+        return Evidence(rows, self.offsets[first : last + 1] - start, inputs, allowed)
 
 
 def _cut(rows: Rows, span: slice) -> Rows:
     inputs = None if rows.inputs is None else rows.inputs[span]
-    parts = tuple(_cut(p, span) if p.index is None else p._replace(index=p.index[span]) for p in rows.parts)
+    parts = tuple(
+        _cut(p, span) if p.index is None else p._replace(index=p.index[span]) for p in rows.parts
+    )
     return Rows(rows.values[span], None, inputs, rows.complete, parts)
 
 
@@ -88,36 +95,34 @@ class Fit(NamedTuple):
     converged: bool
 
 
-def expectations(evidence: Evidence, now: Parameters, options: Options) -> chain.Expected:
+def expectations(evidence: Evidence, now: Parameters, options: Options) -> Any:
     """The expected counts of all sequences; log_partition their log-likelihoods."""
     n = len(evidence.offsets) - 1
     threads = min(options.threads, n)
-    if threads < 2 or options.hard:
+    if threads < 2 or options.hard or type(now.chain) is not HiddenChain:
         return _expect(evidence, now, options.hard)
     wanted = np.linspace(0, evidence.length, threads + 1)
     edges = np.unique(np.searchsorted(evidence.offsets, wanted))
     parts = [evidence.part(a, b) for a, b in zip(edges[:-1], edges[1:], strict=True)]
     with ThreadPoolExecutor(threads) as pool:
         found = list(pool.map(lambda part: _expect(part, now, False), parts))
-    shared = evidence.rows.index is not None
     weights = [f.weights for f in found]
     return chain.Expected(
         np.concatenate([f.log_partition for f in found]),
-        sum(f.initial for f in found),
-        sum(f.transition for f in found),
-        sum(weights) if shared else np.concatenate(weights),
+        np.sum([f.initial for f in found], axis=0),
+        np.sum([f.transition for f in found], axis=0),
+        np.concatenate(weights) if evidence.rows.index is None else np.sum(weights, axis=0),
     )
 
 
-def _expect(evidence: Evidence, now: Parameters, hard: bool) -> chain.Expected:
-    logs, index = evidence.potentials(now.emission)
+def _expect(evidence: Evidence, now: Parameters, hard: bool) -> Any:
+    steps = evidence.steps(now.emission)
     if hard:
-        return _assign(evidence, now, logs, index)
-    found = chain.expected(now.initial, now.transition, logs, rows=index, offsets=evidence.offsets)
-    return _by_row(evidence, found)
+        return _assign(evidence, now, steps)
+    return _by_row(evidence, now.chain.expected(*steps))
 
 
-def _by_row(evidence: Evidence, found: chain.Expected) -> chain.Expected:
+def _by_row(evidence: Evidence, found: Any) -> Any:
     """Weights of steps summed over the steps that share a row, where a constraint has kept them apart."""
     rows = evidence.rows
     if evidence.allowed is None or rows.index is None:
@@ -127,16 +132,17 @@ def _by_row(evidence: Evidence, found: chain.Expected) -> chain.Expected:
     return found._replace(weights=weights)
 
 
-def _assign(evidence: Evidence, now: Parameters, logs: Array, index: Array | None) -> chain.Expected:
+def _assign(evidence: Evidence, now: Parameters, steps: Any) -> chain.Expected:
     """Counts along the best paths: `log_partition` is then the log density of data and path (Juang & Rabiner 1990)."""
-    path = chain.viterbi(now.initial, now.transition, logs, rows=index, offsets=evidence.offsets)
-    K = len(now.initial)
-    initial, moves, steps = count_path(path.states, evidence.offsets, K)
-    if evidence.rows.index is None:
-        return chain.Expected(path.score, initial, moves, steps)
-    weights = np.zeros((len(evidence.rows.values), K))
-    np.add.at(weights, evidence.rows.index, steps)
-    return chain.Expected(path.score, initial, moves, weights)
+    path = now.chain.viterbi(*steps)
+    K = now.chain.n_states
+    initial, moves, visits = count_path(path.states, evidence.offsets, K)
+    index = evidence.rows.index
+    if index is not None:
+        weights = np.zeros((len(evidence.rows.values), K))
+        np.add.at(weights, index, visits)
+        visits = weights
+    return chain.Expected(path.score, initial, moves, visits)
 
 
 def count_path(states: Array, offsets: Array, K: int) -> tuple[Array, Array, Array]:
@@ -165,31 +171,39 @@ def maximise(evidence: Evidence, moves: Moves, start: Parameters, options: Optio
                 f"sequence {n} is impossible under the present parameters: a fixed zero, or a state that is not allowed, "
                 "leaves it no path; free the zero (NaN), or give a prior"
             )
-        value = likelihood + moves.log_prior(now.initial, now.transition) + now.emission.log_prior()
+        value = likelihood + moves.log_prior(now.chain) + now.emission.log_prior()
         history.append(value)
         if step and value - history[-2] < options.tol * (1 + abs(value)):
             converged = True
             break
         if step == options.max_iter:
             break
-        initial, transition = moves.estimate(found.initial, found.transition, now.transition)
         emission = now.emission.fit_weighted(evidence.rows, found.weights)
-        now = Parameters(initial, transition, emission)
+        now = Parameters(moves.estimate(found, now.chain), emission)
     return Fit(now, likelihood, history, converged)
 
 
 def best_of(
-    evidence: Evidence, moves: Moves, starts: list[Parameters], options: Options, jobs: int
+    search: Any, evidence: Evidence, moves: Moves, starts: list[Parameters], options: Options, jobs: int
 ) -> tuple[Fit, list[float]]:
-    """The best fit over several starts, and the objective of each."""
+    """The best fit over several starts by `search` (`maximise`, or another one), and the objective of each."""
     if len(starts) == 1 or jobs == 1:
-        fits = [maximise(evidence, moves, start, options) for start in starts]
+        fits = [search(evidence, moves, start, options) for start in _shown(starts)]
     else:
         alone = options._replace(threads=1)
         with ThreadPoolExecutor(min(jobs, len(starts))) as pool:
-            fits = list(pool.map(lambda s: maximise(evidence, moves, s, alone), starts))
+            fits = list(pool.map(lambda s: search(evidence, moves, s, alone), starts))
     values = [fit.history[-1] for fit in fits]
     return fits[int(np.argmax(values))], values
+
+
+def _shown(starts: list[Parameters]) -> Any:
+    """With a progress bar where there are several."""
+    if len(starts) < 2:
+        return starts
+    from tqdm import tqdm
+
+    return tqdm(starts, desc="starts", disable=None, leave=False)
 
 
 def report(fit: Fit, evidence: Evidence, options: Options, names: list[Any]) -> None:
@@ -233,10 +247,9 @@ def starts(
     rng = np.random.default_rng(seed)
     made = []
     for number in range(count):
-        initial, transition = moves.spread(None if number == 0 else rng)
+        first = moves.spread(None if number == 0 else rng)
         weights = responsibilities(evidence.rows, K, rng, settle=number == 0 or number % 2 == 1)
-        first = emission.fit_weighted(evidence.rows, weights)
-        made.append(Parameters(initial, transition, first))
+        made.append(Parameters(first, emission.fit_weighted(evidence.rows, weights)))
     return made
 
 

@@ -9,6 +9,8 @@ import numpy as np
 from seqkit.data.sequences import Array
 from seqkit.persistence import Record
 
+from ._hmm_chain import HiddenChain
+
 TOPOLOGIES = ("left-right", "bakis", "cyclic")
 STARTS = ("stationary", "uniform")
 
@@ -45,36 +47,39 @@ class Moves(Record):
         first = 0 if self.stationary else int(np.isnan(self.initial).sum())
         return int(np.maximum(rows - 1, 0).sum()) + max(first - 1, 0)
 
-    def spread(self, rng: np.random.Generator | None) -> tuple[Array, Array]:
+    def spread(self, rng: np.random.Generator | None) -> HiddenChain:
         """A start: states last (a diagonal of 0.8), or random ones."""
         K = len(self.initial)
-        weights = 0.8 * np.eye(K) + 0.2 / K if rng is None else rng.dirichlet(np.ones(K), K) + np.eye(K)
+        weights = (
+            0.8 * np.eye(K) + 0.2 / K if rng is None else rng.dirichlet(np.ones(K), K) + np.eye(K)
+        )
         A = shares(weights, self.transition)
         first = np.ones(K) / K if rng is None else rng.dirichlet(np.ones(K))
-        return (stationary(A) if self.stationary else shares(first, self.initial)), A
+        return HiddenChain(stationary(A) if self.stationary else shares(first, self.initial), A)
 
-    def estimate(self, first: Array, counts: Array, transition: Array) -> tuple[Array, Array]:
-        """The initial law and transition that maximise the expected log density, given expected counts.
+    def estimate(self, found: Any, now: Any) -> HiddenChain:
+        """The chain that maximises the expected log density, given the expected counts `found` under `now`.
 
-        first (K,) counts of first states, counts (K, K) of moves. For a stationary start there is no closed form;
-        the step from `transition` never lowers what is maximised.
+        For a stationary start there is no closed form; the step from `now` never lowers what is maximised.
         """
-        counts = np.maximum(counts + self.transition_prior - 1.0, 0.0)
+        counts = np.maximum(found.transition + self.transition_prior - 1.0, 0.0)
         if not self.stationary:
-            first = np.maximum(first + self.initial_prior - 1.0, 0.0)
-            return shares(first, self.initial), shares(counts, self.transition)
-        A = _stationary_step(first, counts, transition, self.transition)
-        return stationary(A), A
+            first = np.maximum(found.initial + self.initial_prior - 1.0, 0.0)
+            return HiddenChain(shares(first, self.initial), shares(counts, self.transition))
+        A = _stationary_step(found.initial, counts, now.transition, self.transition)
+        return HiddenChain(stationary(A), A)
 
-    def log_prior(self, initial: Array, transition: Array) -> float:
+    def log_prior(self, now: Any) -> float:
         """Log density of the Dirichlet priors, up to a constant."""
+        parts = [(now.transition, self.transition_prior, self.transition)]
+        if not self.stationary:
+            parts.append((now.initial, self.initial_prior, self.initial))
         total = 0.0
-        for p, alpha, given in ((initial, self.initial_prior, self.initial), (transition, self.transition_prior, self.transition)):  # fmt: skip
-            if self.stationary and p is initial:
-                continue
+        for p, alpha, given in parts:
             wanted = np.isnan(given) & (alpha != 1.0)
-            with np.errstate(divide="ignore"):
-                total += float(((alpha - 1.0)[wanted] * np.log(p[wanted])).sum())
+            if wanted.any():
+                with np.errstate(divide="ignore"):
+                    total += float(((alpha - 1.0)[wanted] * np.log(p[wanted])).sum())
         return total
 
 
@@ -124,7 +129,9 @@ def _stationary_step(first: Array, counts: Array, A: Array, given: Array) -> Arr
 
     now, pi, G = value(A)
     for _ in range(4):
-        gradient = pi[:, None] * (G @ np.divide(first, pi, out=np.zeros_like(pi), where=pi > 0))[None, :]
+        gradient = (
+            pi[:, None] * (G @ np.divide(first, pi, out=np.zeros_like(pi), where=pi > 0))[None, :]
+        )
         aim = shares(np.maximum(counts + A * gradient, 0.0), given)
         for step in (1.0, 0.5, 0.1, 0.01):
             trial = A + step * (aim - A)
@@ -195,5 +202,7 @@ def _prior(name: str, given: Any, shape: tuple[int, ...]) -> Array:
             f"{name} must be a number or have shape {shape}, got {np.shape(given)}"
         ) from None
     if not np.all(value > 0):
-        raise ValueError(f"{name} holds Dirichlet parameters above 0 (1 for no prior), got {value.min()}")
+        raise ValueError(
+            f"{name} holds Dirichlet parameters above 0 (1 for no prior), got {value.min()}"
+        )
     return value

@@ -93,9 +93,15 @@ def _coded(x: Any, labels: Labels, name: str) -> Any:
         chosen = LONG_COLUMNS[2:] if set(LONG_COLUMNS) <= set(x.columns) else x.columns
         if len(chosen) != 1:
             raise _several_channels(name, len(chosen))
-        return x.assign(**{str(c): labels.code(x[c], name) for c in chosen})
-    if isinstance(x, np.ndarray):
-        return labels.code(x.ravel(), name) if x.size == len(x) else x
+        coded = x.copy()
+        coded[chosen[0]] = labels.code(x[chosen[0]], name)
+        return coded
+    if isinstance(x, np.ndarray) and x.size:
+        if x.ndim > 1 and x.shape[-1] != 1:
+            raise _several_channels(name, x.shape[-1])
+        if x.ndim > 2:
+            return [_coded(part, labels, f"{name}[{i}]") for i, part in enumerate(x)]
+        return labels.code(x.ravel(), name)
     if isinstance(x, Mapping):
         return {key: _coded(part, labels, f"{name}[{key!r}]") for key, part in x.items()}
     if isinstance(x, (list, tuple)):
@@ -104,6 +110,8 @@ def _coded(x: Any, labels: Labels, name: str) -> Any:
         flat = np.empty(len(x), dtype=object)
         flat[:] = x
         return labels.code(flat, name)
+    if hasattr(x, "to_pandas"):
+        return _coded(x.to_pandas(), labels, name)
     return x
 
 

@@ -9,26 +9,52 @@ from typing import Any, Self
 import numpy as np
 import pandas as pd
 
-from seqkit.base import Forecaster, Header, NotFittedError, check_count
+from seqkit.base import Forecaster, Header, NotFittedError, check_count, clone
 from seqkit.data.sequences import Array, Sequences
-from seqkit.distributions import Categorical, Distribution, Emission, MarkovMixture, Mixture, Normal, Rows
+from seqkit.distributions import (
+    Categorical,
+    Distribution,
+    Emission,
+    Empirical,
+    LinearAutoregression,
+    LinearRegression,
+    Mixture,
+    Normal,
+    PathMixture,
+    Product,
+    Rows,
+)
 from seqkit.kernels import chain
 from seqkit.persistence import Record
 
 from ._hmm_data import Symbols, coded, is_text, known_states
-from ._hmm_fit import Evidence, Fit, Options, Parameters, best_of, count_path, expectations, report, starts
-from ._hmm_moves import Moves
+from ._hmm_durations import DurationMoves
+from ._hmm_fit import (
+    Evidence,
+    Fit,
+    Options,
+    Parameters,
+    best_of,
+    count_path,
+    expectations,
+    maximise,
+    report,
+    starts,
+)
+from ._hmm_information import climb, standard_errors
+from ._hmm_moves import Moves, stationary
+from ._hmm_softmax import SoftmaxMoves, SoftmaxTransition
 from .state_space import Parameters as FromParameters
 from .state_space import _split
 
-METHODS = ("em", "viterbi")
+METHODS = ("em", "viterbi", "gradient")
 
 
 class End(Record):
-    """P(state | all steps so far) of a sequence at its last step, and what the next step's law needs of the past."""
+    """What is known of the state at the last step of a sequence, and what the next step's law needs of the past."""
 
-    def __init__(self, probabilities: Array, rows: int, past: Array | None = None):
-        self.probabilities, self.rows, self.past = probabilities, rows, past
+    def __init__(self, law: Array, rows: int, past: Array | None = None):
+        self.law, self.rows, self.past = law, rows, past
 
 
 @dataclasses.dataclass(eq=False, repr=False)
@@ -41,9 +67,13 @@ class HMM(Forecaster):
     emission : what states emit, any family of `seqkit.distributions`, e.g. ``Poisson()``, ``Normal(covariance="full")``.
         Its parameters that are numbers are held fixed, NaN is learnt.
     transition : None (all free), "left-right" (stay or one on), "bakis" (or two on), "cyclic", or an array (K, K): NaN
-        where free, numbers where fixed; a zero stays a zero.
+        where free, numbers where fixed; a zero stays a zero. `SoftmaxTransition()`: by covariates.
     initial : None (free), "stationary" (that of the transition), "uniform", or an array (K,), NaN where free.
-    method : "em" (Baum-Welch), or "viterbi" (segmental k-means: by best paths instead of expectations).
+    durations : None (geometric, those of a Markov chain), "free", or a family of counts that the duration less one
+        follows, e.g. ``Poisson()``: a hidden semi-Markov model, whose states last by a law of their own.
+    max_duration : the longest duration that is told apart; 100, or the longest sequence, for None.
+    method : "em" (Baum-Welch), "viterbi" (segmental k-means: by best paths instead of expectations), or "gradient"
+        (direct maximisation by L-BFGS).
     n_init : number of starts, of which the best fit is kept; the first is by k-means.
     max_iter, tol : EM stops when the log-likelihood rises by less than tol * (1 + its size).
     transition_prior, initial_prior : Dirichlet parameters, numbers or arrays; above 1 for maximum a posteriori.
@@ -85,6 +115,8 @@ class HMM(Forecaster):
     emission: Emission = dataclasses.field(default_factory=Normal)
     transition: Any = None
     initial: Any = None
+    durations: Any = dataclasses.field(default=None, kw_only=True)
+    max_duration: int | None = dataclasses.field(default=None, kw_only=True)
     method: str = dataclasses.field(default="em", kw_only=True)
     n_init: int = dataclasses.field(default=1, kw_only=True)
     max_iter: int = dataclasses.field(default=1000, kw_only=True)
@@ -133,15 +165,16 @@ class HMM(Forecaster):
             )
         if np.isnan(moves.transition).any() or np.isnan(moves.initial).any():
             raise ValueError("from_params needs every probability; NaN is for HMM(...).fit(x)")
-        first, A = moves.spread(None)
-        width = max((np.shape(v)[1] for v in emission.parameters().values() if np.ndim(v) > 1), default=1)
+        width = max(
+            (np.shape(v)[1] for v in emission.parameters().values() if np.ndim(v) > 1), default=1
+        )
         if emission.labels is not None or isinstance(emission, Categorical):
             width = 1
         names = tuple(columns) if columns is not None else (None,) * width
         model._input_names = None
-        model._parameters = Parameters(first, A, emission)
+        model._parameters = Parameters(moves.spread(None), emission)
         model._names_of_states = model._state_names(K)
-        model._scaling = model.scale.fit(None) if False else model.scale  # type: ignore[arg-type]
+        model._scaling = model.scale
         model._header = FromParameters(names)
         return model
 
@@ -172,20 +205,23 @@ class HMM(Forecaster):
         K = self._count(names)
         self._names_of_states = self._state_names(K, names)
         emission = self._prepared(data, K)
-        moves = self._moves(K)
+        moves = self._moves(K, data, covariates)
         rows = emission.make_rows(data.values, data.offsets, covariates)
-        observed = _observed_steps(Evidence(rows, data.offsets))
+        evidence = Evidence(rows, data.offsets, covariates)
+        observed = _observed_steps(evidence)
         if observed <= K and known is None:
             raise ValueError(
                 f"an HMM of {K} states needs more than {K} observed steps, got {observed}; give longer data or fewer states"
             )
         if known is not None and (known >= 0).all():
-            self._count_states(Evidence(rows, data.offsets), moves, emission, known)
+            self._count_states(evidence, moves, emission, known)
         else:
-            allowed = None if known is None else (known[:, None] < 0) | (known[:, None] == np.arange(K))
-            self._maximise(Evidence(rows, data.offsets, allowed), moves, emission, options, known)
+            allowed = (
+                None if known is None else (known[:, None] < 0) | (known[:, None] == np.arange(K))
+            )
+            self._maximise(evidence._replace(allowed=allowed), moves, emission, options, known)
         self._data, self._seen_inputs = data, covariates
-        self._ends = self._ends_of(rows, data)
+        self._ends = self._ends_of(evidence, data)
 
     def _options(self) -> Options:
         if self.method not in METHODS:
@@ -208,8 +244,10 @@ class HMM(Forecaster):
             "states": None if self.states is None else len(self.states),
             "the labels y": None if names is None else len(names),
             "emission": self.emission.n_states or None,
-            "transition": None if self.transition is None or isinstance(self.transition, str) else len(self.transition),
-            "start": None if self.start is None else self.start._fitted_parameters().initial.size,
+            "transition": len(self.transition)
+            if isinstance(self.transition, (list, tuple, np.ndarray))
+            else None,
+            "start": None if self.start is None else self.start._fitted_parameters().chain.n_states,
         }
         found = {name: value for name, value in told.items() if value is not None}
         if not found:
@@ -224,7 +262,13 @@ class HMM(Forecaster):
         return next(iter(found.values()))
 
     def _state_names(self, K: int, names: list[Hashable] | None = None) -> list[Hashable]:
-        chosen = names if names is not None else self.states if self.states is not None else list(range(K))
+        chosen = (
+            names
+            if names is not None
+            else self.states
+            if self.states is not None
+            else list(range(K))
+        )
         if len(chosen) != K or len(set(chosen)) != K:
             raise ValueError(f"states must be {K} different names, got {list(chosen)!r}")
         return list(chosen)
@@ -238,55 +282,103 @@ class HMM(Forecaster):
             emission.symbols = symbols.ordered_symbols(emission)
         return emission
 
-    def _moves(self, K: int) -> Moves:
-        return Moves(K, self.initial, self.transition, self.initial_prior, self.transition_prior)
+    def _moves(
+        self, K: int, data: Sequences | None = None, covariates: Array | None = None
+    ) -> Moves:
+        if isinstance(self.transition, SoftmaxTransition):
+            if self.durations is not None:
+                raise ValueError(
+                    "transitions by covariates and explicit durations cannot be combined; choose one"
+                )
+            if covariates is None:
+                raise ValueError("SoftmaxTransition needs covariates; call fit(x, covariates=...)")
+            return SoftmaxMoves(
+                K, self.initial, self.initial_prior, self.transition.ridge, covariates
+            )
+        given = (K, self.initial, self.transition, self.initial_prior, self.transition_prior)
+        if self.durations is None:
+            return Moves(*given)
+        family = (
+            None if isinstance(self.durations, str) and self.durations == "free" else self.durations
+        )
+        if family is not None and not (isinstance(family, Emission) and family.discrete):
+            raise ValueError(
+                f"durations is 'free', or a family of counts such as seqkit.Poisson(), got {self.durations!r}"
+            )
+        longest = self.max_duration
+        if longest is None:
+            longest = 100 if data is None else int(min(100, data.lengths.max()))
+        check_count("max_duration", longest, 2)
+        return DurationMoves(*given, family, longest)
 
-    def _count_states(self, evidence: Evidence, moves: Moves, emission: Emission, known: Array) -> None:
+    def _count_states(
+        self, evidence: Evidence, moves: Moves, emission: Emission, known: Array
+    ) -> None:
         """Maximum likelihood, or a posteriori, where all states are known: shares of what was counted."""
         K = len(moves.initial)
+        if type(moves) is not Moves:
+            raise ValueError(
+                "labelled states are counted for plain transitions only; leave durations and covariates out"
+            )
         first, counts, steps = count_path(known, evidence.offsets, K)
         index = evidence.rows.index
         weights = steps
         if index is not None:
             weights = np.zeros((len(evidence.rows.values), K))
             np.add.at(weights, (index, known), 1.0)
-        spread = moves.spread(None)[1]
-        initial, A = moves.estimate(first, counts, spread)
-        self._parameters = Parameters(initial, A, emission.fit_weighted(evidence.rows, weights))
-        likelihood = float(expectations(evidence, self._parameters, Options(0, 0.0)).log_partition.sum())
-        self._finish(Fit(self._parameters, likelihood, [likelihood], True), [likelihood], moves, evidence)
+        found = chain.Expected(np.zeros(1), first, counts, weights)
+        hidden = moves.estimate(found, moves.spread(None))
+        self._parameters = Parameters(hidden, emission.fit_weighted(evidence.rows, weights))
+        likelihood = float(
+            expectations(evidence, self._parameters, Options(0, 0.0)).log_partition.sum()
+        )
+        self._finish(
+            Fit(self._parameters, likelihood, [likelihood], True), [likelihood], moves, evidence
+        )
 
     def _maximise(
-        self, evidence: Evidence, moves: Moves, emission: Emission, options: Options, known: Array | None
+        self,
+        evidence: Evidence,
+        moves: Moves,
+        emission: Emission,
+        options: Options,
+        known: Array | None,
     ) -> None:
         K = len(moves.initial)
         if self.start is not None:
             given = self.start._fitted_parameters()
-            first = emission.with_parameters(given.emission.parameters()) if type(emission) is type(given.emission) else given.emission
-            begun = [Parameters(given.initial, given.transition, first)]
+            first = (
+                emission.with_parameters(given.emission.parameters())
+                if type(emission) is type(given.emission)
+                else given.emission
+            )
+            begun = [Parameters(given.chain, first)]
         elif emission.fitted:
-            begun = [Parameters(*moves.spread(None), emission)]
+            begun = [Parameters(moves.spread(None), emission)]
         else:
             begun = starts(evidence, moves, emission, K, self.n_init, self.seed)
             if known is not None:
                 begun = [self._informed(evidence, s, emission, known) for s in begun]
-        fit, values = best_of(evidence, moves, begun, options, self.n_jobs)
+        search = climb if self.method == "gradient" else maximise
+        fit, values = best_of(search, evidence, moves, begun, options, self.n_jobs)
         if self._exchangeable(emission, known):
             fit = fit._replace(parameters=_ascending(fit.parameters))
         self._finish(fit, values, moves, evidence)
         report(fit, evidence, options, self._names_of_states)
 
     @staticmethod
-    def _informed(evidence: Evidence, start: Parameters, emission: Emission, known: Array) -> Parameters:
+    def _informed(
+        evidence: Evidence, start: Parameters, emission: Emission, known: Array
+    ) -> Parameters:
         """A start whose emissions come from the steps of known state, where every state has some."""
-        K = len(start.initial)
+        K = start.chain.n_states
         if len(set(known[known >= 0].tolist())) < K:
             return start
         weights = np.zeros((len(evidence.rows.values), K))
         t = np.flatnonzero(known >= 0)
         index = t if evidence.rows.index is None else evidence.rows.index[t]
         np.add.at(weights, (index, known[t]), 1.0)
-        return Parameters(start.initial, start.transition, emission.fit_weighted(evidence.rows, weights + 1e-3))
+        return Parameters(start.chain, emission.fit_weighted(evidence.rows, weights + 1e-3))
 
     def _exchangeable(self, emission: Emission, known: Array | None) -> bool:
         """Whether nothing but their order tells the states apart."""
@@ -297,7 +389,11 @@ class HMM(Forecaster):
 
     def _finish(self, fit: Fit, values: list[float], moves: Moves, evidence: Evidence) -> None:
         self._parameters = fit.parameters
-        self.log_likelihood_, self.history_, self.converged_ = fit.log_likelihood, fit.history, fit.converged
+        self.log_likelihood_, self.history_, self.converged_ = (
+            fit.log_likelihood,
+            fit.history,
+            fit.converged,
+        )
         self.starts_ = values
         self.n_parameters_ = moves.n_free + fit.parameters.emission.n_free
         self._steps = _observed_steps(evidence)
@@ -311,12 +407,16 @@ class HMM(Forecaster):
     @property
     def initial_(self) -> pd.Series:
         """Probabilities of the first state."""
-        return pd.Series(self._fitted_parameters().initial, index=self._axis(), name="initial")
+        return pd.Series(
+            self._fitted_parameters().chain.initial, index=self._axis(), name="initial"
+        )
 
     @property
     def transition_(self) -> pd.DataFrame:
         """Probabilities of moves, from the row's state to the column's."""
-        return pd.DataFrame(self._fitted_parameters().transition, index=self._axis(), columns=self._axis())
+        return pd.DataFrame(
+            self._fitted_parameters().chain.transition, index=self._axis(), columns=self._axis()
+        )
 
     @property
     def emission_(self) -> Any:
@@ -326,9 +426,11 @@ class HMM(Forecaster):
     @property
     def stationary_(self) -> pd.Series:
         """The stationary law of the chain, pi = pi A."""
-        from ._hmm_moves import stationary
-
-        return pd.Series(stationary(self._fitted_parameters().transition), index=self._axis(), name="stationary")
+        return pd.Series(
+            stationary(self._fitted_parameters().chain.transition),
+            index=self._axis(),
+            name="stationary",
+        )
 
     @property
     def aic_(self) -> float:
@@ -343,18 +445,55 @@ class HMM(Forecaster):
     @property
     def icl_(self) -> float:
         """BIC with the best path in place of the sum over paths (Biernacki, Celeux & Govaert 2000)."""
-        logs, index = self._evidence().potentials(self._parameters.emission)
-        best = chain.viterbi(
-            self._parameters.initial, self._parameters.transition, logs, rows=index, offsets=self._data.offsets
-        )
+        p = self._parameters
+        best = p.chain.viterbi(*self._evidence().steps(p.emission))
         return -2 * float(best.score.sum()) + self.n_parameters_ * float(np.log(self._steps))
+
+    def standard_errors(self) -> pd.DataFrame:
+        """Estimates and standard errors by parameter, state and element, from the observed information.
+
+        The second derivative of the log-likelihood is the difference of its gradient (Fisher's identity), taken over to
+        the parameters by the delta method (Zucchini, MacDonald & Langrock 2016, section 3.6). NaN for what is fixed
+        or at a bound.
+        """
+        self._fitted()
+        evidence = self._evidence()
+        K = self._parameters.chain.n_states
+        moves = self._moves(K, self._data, self._seen_inputs)
+        return standard_errors(evidence, moves, self._parameters, self._names_of_states)
+
+    def select_states(self, x: Any, counts: Any, *, criterion: str = "bic", covariates: Any = None) -> pd.DataFrame:
+        """Fits with each number of states in `counts`, as a table of criteria; this model becomes the best of them.
+
+        Parameters
+        ----------
+        counts : numbers of states, e.g. ``range(1, 6)``.
+        criterion : "bic", "aic" or "icl"; smaller is better.
+        """
+        from tqdm import tqdm
+
+        if criterion not in ("bic", "aic", "icl"):
+            raise ValueError(f"criterion is one of bic, aic, icl; got {criterion!r}")
+        fits = {int(k): clone(self).set_params(n_states=int(k)) for k in counts}
+        if not fits:
+            raise ValueError("counts is empty; give numbers of states, e.g. range(1, 6)")
+        for model in tqdm(fits.values(), desc="numbers of states", disable=None, leave=False):
+            model.fit(x, covariates=covariates)
+        columns = ["log_likelihood", "n_parameters", "aic", "bic", "icl"]
+        table = pd.DataFrame(
+            {k: [getattr(m, f"{c}_") for c in columns] for k, m in fits.items()}, index=columns
+        ).T.rename_axis("n_states")
+        vars(self).update(vars(fits[int(table[criterion].idxmin())]))
+        return table
 
     def _axis(self) -> pd.Index:
         return pd.Index(self._names_of_states, name="state", tupleize_cols=False)
 
     # -- hidden states ---------------------------------------------------------------------------
 
-    def decode(self, x: Any = None, *, covariates: Any = None, known: Any = None, forbidden: Any = None) -> pd.Series:
+    def decode(
+        self, x: Any = None, *, covariates: Any = None, known: Any = None, forbidden: Any = None
+    ) -> pd.Series:
         """The most probable path of states (Viterbi), by name, on the index of `x`; of the data of the fit for None.
 
         Parameters
@@ -363,19 +502,18 @@ class HMM(Forecaster):
         forbidden : DataFrame (or array) of bool, steps x states: True where a state is ruled out.
         """
         data, evidence = self._read(x, covariates, known, forbidden)
-        p = self._parameters
-        logs, index = evidence.potentials(p.emission)
-        path = chain.viterbi(p.initial, p.transition, logs, rows=index, offsets=data.offsets)
+        path = self._parameters.chain.viterbi(*evidence.steps(self._parameters.emission))
         return self._named(data, path.states)
 
-    def decode_k_best(self, x: Any = None, k: int = 5, *, covariates: Any = None) -> tuple[pd.DataFrame, pd.Series]:
+    def decode_k_best(
+        self, x: Any = None, k: int = 5, *, covariates: Any = None
+    ) -> tuple[pd.DataFrame, pd.Series]:
         """The `k` most probable paths of one sequence: a column each, best first, and their log joint densities."""
         check_count("k", k, 1)
         data, evidence = self._read(x, covariates)
         self._one(data, "decode_k_best")
-        p = self._parameters
-        logs, index = evidence.potentials(p.emission)
-        paths, scores = chain.k_best(p.initial, p.transition, logs, k, rows=index)
+        logs, index = evidence.potentials(self._parameters.emission)
+        paths, scores = self._parameters.chain.k_best(logs, index, k, evidence.inputs)
         frame = data.restore(np.asarray(self._names_of_states, dtype=object)[paths.T])
         return frame, pd.Series(scores, name="log_density")
 
@@ -384,9 +522,7 @@ class HMM(Forecaster):
     ) -> pd.DataFrame:
         """P(state | all of `x`), a column per state (forward-backward; Rabiner 1989, eq. 27)."""
         data, evidence = self._read(x, covariates, known, forbidden)
-        p = self._parameters
-        logs, index = evidence.potentials(p.emission)
-        found = chain.marginals(p.initial, p.transition, logs, rows=index, offsets=data.offsets)
+        found = self._parameters.chain.marginals(*evidence.steps(self._parameters.emission))
         self._possible(data, found.log_partition)
         return data.restore(found.probabilities, self._names_of_states)
 
@@ -397,7 +533,9 @@ class HMM(Forecaster):
         self._possible(data, found.log_partition)
         return data.restore(found.probabilities, self._names_of_states)
 
-    def smooth(self, x: Any = None, *, covariates: Any = None, lag: int | None = None) -> pd.DataFrame:
+    def smooth(
+        self, x: Any = None, *, covariates: Any = None, lag: int | None = None
+    ) -> pd.DataFrame:
         """P(state | all of `x`), or with `lag` given `x` up to `lag` steps later (fixed-lag smoothing)."""
         if lag is None:
             return self.decode_proba(x, covariates=covariates)
@@ -405,17 +543,18 @@ class HMM(Forecaster):
         data, evidence = self._read(x, covariates)
         found = self._filtered(evidence)
         self._possible(data, found.log_partition)
-        smoothed = _fixed_lag(found.probabilities, self._parameters, evidence, lag)
+        steps = evidence.steps(self._parameters.emission)
+        smoothed = self._parameters.chain.smooth_lag(*steps, lag)
         return data.restore(smoothed, self._names_of_states)
 
-    def sample_states(self, n: int = 1, x: Any = None, *, covariates: Any = None, seed: int = 0) -> pd.DataFrame:
+    def sample_states(
+        self, n: int = 1, x: Any = None, *, covariates: Any = None, seed: int = 0
+    ) -> pd.DataFrame:
         """`n` paths drawn from P(states | all of `x`), a column each (Carter & Kohn 1994)."""
         check_count("n", n, 1)
         data, evidence = self._read(x, covariates)
-        p = self._parameters
-        logs, index = evidence.potentials(p.emission)
-        rng = np.random.default_rng(seed)
-        paths = chain.sample(p.initial, p.transition, logs, n, rng, rows=index, offsets=data.offsets)
+        steps = evidence.steps(self._parameters.emission)
+        paths = self._parameters.chain.sample_paths(*steps, n, np.random.default_rng(seed))
         return data.restore(np.asarray(self._names_of_states, dtype=object)[paths.T])
 
     def _named(self, data: Sequences, states: Array) -> pd.Series:
@@ -426,7 +565,9 @@ class HMM(Forecaster):
 
     def _one(self, data: Sequences, verb: str) -> None:
         if len(data) > 1:
-            raise ValueError(f"{verb} takes one sequence, got a panel of {len(data)}; take them in turn")
+            raise ValueError(
+                f"{verb} takes one sequence, got a panel of {len(data)}; take them in turn"
+            )
 
     def _possible(self, data: Sequences, log_z: Array) -> None:
         bad = np.flatnonzero(np.isneginf(log_z))
@@ -445,10 +586,10 @@ class HMM(Forecaster):
     def log_likelihoods(self, x: Any, *, covariates: Any = None) -> pd.Series:
         """The log density of every sequence of `x`, joint over its channels."""
         data, evidence = self._read(x, covariates)
-        p = self._parameters
-        logs, index = evidence.potentials(p.emission)
-        log_z = chain.log_partition(p.initial, p.transition, logs, rows=index, offsets=data.offsets)
-        return pd.Series(log_z + self._log_jacobians(x, data), index=list(data.keys), name="log_likelihood")
+        log_z = self._parameters.chain.log_partition(*evidence.steps(self._parameters.emission))
+        return pd.Series(
+            log_z + self._log_jacobians(x, data), index=list(data.keys), name="log_likelihood"
+        )
 
     def _log_jacobians(self, x: Any, data: Sequences) -> Any:
         return 0.0 if x is None else self._log_jacobian(self._intake(x, "x", self._fitted()), data)
@@ -489,14 +630,16 @@ class HMM(Forecaster):
 
     predict.__doc__ = Forecaster.predict.__doc__
 
-    def predict_states(self, horizon: int) -> pd.DataFrame:
+    def predict_states(self, horizon: int, *, covariates: Any = None) -> pd.DataFrame:
         """P(state) at each of the next `horizon` steps, a column per state, on the calendar that continues."""
         check_count("horizon", horizon, 1)
         header = self._fitted()
         if isinstance(header, FromParameters):
             raise NotFittedError("this HMM has seen no data to continue; call update(x) first")
-        law = self._ahead_states(horizon)
-        ahead = [calendar.ahead(horizon).index for calendar in header.calendars]
+        calendars = tuple(calendar.ahead(horizon) for calendar in header.calendars)
+        inputs = self._inputs(covariates, calendars, header.keys, header.single, future=True)
+        law = self._ahead_states(horizon, inputs)
+        ahead = [calendar.index for calendar in calendars]
         if header.single:
             return pd.DataFrame(law[0], index=ahead[0], columns=self._axis())
         from seqkit.data.sequences import join_index
@@ -508,21 +651,30 @@ class HMM(Forecaster):
         """P(symbol) at each of the next `horizon` steps, for models that emit symbols."""
         emission = self.emission_
         if not isinstance(emission, Categorical):
-            raise TypeError("predict_proba is for models that emit symbols; predict(horizon) forecasts numbers")
+            raise TypeError(
+                "predict_proba is for models that emit symbols; predict(horizon) forecasts numbers"
+            )
         states = self.predict_states(horizon)
-        names = emission.labels if emission.labels is not None else range(emission.probabilities.shape[1])
-        return pd.DataFrame(states.to_numpy() @ emission.probabilities, index=states.index, columns=list(names))
+        names = (
+            emission.labels
+            if emission.labels is not None
+            else range(emission.probabilities.shape[1])
+        )
+        return pd.DataFrame(
+            states.to_numpy() @ emission.probabilities, index=states.index, columns=list(names)
+        )
 
-    def _ahead_states(self, horizon: int) -> Array:
-        law = np.stack([end.probabilities for end in self._ends])
-        steps = []
-        for _ in range(horizon):
-            law = law @ self._parameters.transition
-            law = law / law.sum(1, keepdims=True)
-            steps.append(law)
-        return np.stack(steps, axis=1)
+    def _ahead_states(self, horizon: int, inputs: Array | None) -> Array:
+        """P(state) of the next steps of every series, (series, horizon, K)."""
+        parts = [None] * len(self._ends) if inputs is None else np.split(inputs, len(self._ends))
+        future = self._parameters.chain.future
+        return np.stack(
+            [future(end.law, horizon, z) for end, z in zip(self._ends, parts, strict=True)]
+        )
 
-    def sample(self, n: int = 1, length: int = 100, seed: int = 0, *, states: bool = False) -> pd.DataFrame:
+    def sample(
+        self, n: int = 1, length: int = 100, seed: int = 0, *, states: bool = False
+    ) -> pd.DataFrame:
         """`n` independent sequences drawn from the model, on a (sample, step) index: a panel that `fit` accepts.
 
         With `states`, a last column "state" holds the path that emitted them.
@@ -533,16 +685,20 @@ class HMM(Forecaster):
         if self._input_names is not None:
             raise ValueError("the model has covariates, whose values a sample would need")
         p, rng = self._parameters, np.random.default_rng(seed)
-        K = len(p.initial)
-        paths = MarkovMixture(np.tile(p.initial, (n, 1)), p.transition, [Normal(np.zeros(1), np.ones(1))] * K, length)
-        drawn = paths.sample_states(1, rng)[0]
+        drawn = p.chain.new_paths(n, length, rng)
         values = np.concatenate([p.emission.draw(path, rng) for path in drawn])
         labels = p.emission.labels
         if labels is not None:
             values = np.asarray(labels, dtype=object)[values.astype(int)]
         elif type(self.scale) is not _identity():
-            point = Normal(values.reshape(n, length, -1), np.full((n, length, values.shape[1]), 1e-300))
-            values = self._scaling.align(np.zeros(n, dtype=int)).restore(point).median.reshape(n * length, -1)
+            point = Normal(
+                values.reshape(n, length, -1), np.full((n, length, values.shape[1]), 1e-300)
+            )
+            values = (
+                self._scaling.align(np.zeros(n, dtype=int))
+                .restore(point)
+                .median.reshape(n * length, -1)
+            )
         steps = pd.MultiIndex.from_product([range(n), range(length)], names=["sample", "step"])
         names = [f"y{i}" if c is None else c for i, c in enumerate(header.columns)]
         frame = pd.DataFrame(values, index=steps, columns=pd.Index(names))
@@ -556,20 +712,20 @@ class HMM(Forecaster):
         if not isinstance(self._fitted(), FromParameters):
             return super().update(x_new, covariates=covariates)
         data = self._intake(x_new, "x_new", self._fitted())
-        rows = self._rows(data, None)
-        self._ends = self._ends_of(rows, data)
+        self._ends = self._ends_of(Evidence(self._rows(data, None), data.offsets), data)
         self._header = Header(data)
         return self
 
     update.__doc__ = Forecaster.update.__doc__
 
-    def _ends_of(self, rows: Rows, data: Sequences) -> list[End]:
-        found = self._filtered(Evidence(rows, data.offsets))
-        self._possible(data, found.log_partition)
-        last = found.probabilities[data.offsets[1:] - 1]
+    def _ends_of(self, evidence: Evidence, data: Sequences) -> list[End]:
+        laws = self._parameters.chain.ends(*evidence.steps(self._parameters.emission))
+        for i, law in enumerate(laws):
+            if np.isnan(law).any():
+                raise ValueError(f"{data.label(i)} is impossible under this model")
         return [
-            End(p, int(length), self._tail(data.array(i)))
-            for i, (p, length) in enumerate(zip(last, data.lengths, strict=True))
+            End(law, int(length), self._tail(data.array(i)))
+            for i, (law, length) in enumerate(zip(laws, data.lengths, strict=True))
         ]
 
     def _tail(self, values: Array) -> Array | None:
@@ -582,7 +738,7 @@ class HMM(Forecaster):
 
     def _memory(self) -> int:
         """How many past rows the emission looks at."""
-        return int(getattr(self._parameters.emission, "order", 0)) if hasattr(self._parameters.emission, "next_rows") else 0
+        return int(getattr(self._parameters.emission, "lags", 0))
 
     def _observe(self, data: Sequences, covariates: Array | None) -> None:
         p, ends = self._parameters, []
@@ -598,24 +754,42 @@ class HMM(Forecaster):
             rows = p.emission.make_rows(joined, np.array([0, len(joined)]), inputs)
             logs = p.emission.log_density(rows)
             logs = logs if rows.index is None else logs[rows.index]
-            ahead = end.probabilities @ p.transition
-            found = chain.filter(ahead, p.transition, logs[len(before) :])
-            if found.log_partition[0] == -np.inf:
-                raise ValueError(f"{data.label(i)}: what x_new holds is impossible under this model")
-            ends.append(End(found.probabilities[-1], end.rows + len(y), self._tail(joined)))
+            law = p.chain.advance(
+                end.law, logs[len(before) :], None if inputs is None else inputs[len(before) :]
+            )
+            if law is None:
+                raise ValueError(
+                    f"{data.label(i)}: what x_new holds is impossible under this model"
+                )
+            ends.append(End(law, end.rows + len(y), self._tail(joined)))
         self._ends = ends
 
     def _forecast(self, horizon: int, covariates: Array | None) -> Distribution:
-        p = self._parameters
-        first = self._ahead_states(1)[:, 0]
         if self._memory():
             return self._simulated(horizon, covariates)
-        laws = self._laws_ahead(horizon, covariates)
-        return MarkovMixture(first, p.transition, laws, horizon)
+        weights = self._ahead_states(horizon, covariates)[:, :, None, :]
+        return PathMixture(
+            weights, self._laws_ahead(horizon, covariates), self._paths(horizon, covariates)
+        )
+
+    def _paths(self, horizon: int, covariates: Array | None, draws: int = 1000) -> Array:
+        """Paths of states over the next steps, (draws, series, horizon)."""
+        rng = np.random.default_rng(self.seed)
+        parts = (
+            [None] * len(self._ends)
+            if covariates is None
+            else np.split(covariates, len(self._ends))
+        )
+        future = self._parameters.chain.future_paths
+        paths = [
+            future(end.law, horizon, z, draws, rng)
+            for end, z in zip(self._ends, parts, strict=True)
+        ]
+        return np.stack(paths, axis=1)
 
     def _laws_ahead(self, horizon: int, covariates: Array | None) -> list[Distribution]:
-        emission, K = self._parameters.emission, len(self._parameters.initial)
-        if covariates is None:
+        emission, K = self._parameters.emission, self._parameters.chain.n_states
+        if not hasattr(emission, "next_rows") and not _uses_inputs(emission):
             return [emission.law(k) for k in range(K)]
         series, channels = len(self._ends), len(self._fitted().columns)
         blank = np.full((series * horizon, channels), np.nan)
@@ -623,40 +797,33 @@ class HMM(Forecaster):
         laws = emission.laws(emission.make_rows(blank, offsets, covariates))
         return [_reshaped(law, (series, horizon, channels)) for law in laws]
 
-    def _simulated(self, horizon: int, covariates: Array | None, draws: int = 2000) -> Distribution:
+    def _simulated(self, horizon: int, covariates: Array | None) -> Distribution:
         """Forecasts of emissions that look at their own past, by paths."""
-        from seqkit.distributions import Empirical
-
-        p, rng = self._parameters, np.random.default_rng(self.seed)
-        paths = []
+        emission, rng = self._parameters.emission, np.random.default_rng(self.seed)
+        paths, drawn = self._paths(horizon, covariates), []
         for i, end in enumerate(self._ends):
             inputs = None if covariates is None else covariates[i * horizon : (i + 1) * horizon]
-            ahead = (end.probabilities @ p.transition)[None]
-            K = len(p.initial)
-            chainlaw = MarkovMixture(ahead, p.transition, [Normal(np.zeros(1), np.ones(1))] * K, horizon)
-            states = chainlaw.sample_states(draws, rng)[:, 0]
-            paths.append(np.stack([p.emission.draw(s, rng, inputs=inputs, past=end.past) for s in states]))  # type: ignore[call-arg]
-        return Empirical(np.stack(paths, axis=1))
+            drawn.append(np.stack([
+                emission.draw(states, rng, inputs=inputs, past=end.past) for states in paths[:, i]
+            ]))  # type: ignore[call-arg]  # fmt: skip
+        return Empirical(np.stack(drawn, axis=1))
 
-    def _predictive(self, data: Sequences, positions: Array, covariates: Array | None) -> Distribution:
+    def _predictive(
+        self, data: Sequences, positions: Array, covariates: Array | None
+    ) -> Distribution:
         p = self._parameters
         rows = self._rows(data, covariates)
-        found = self._filtered(Evidence(rows, data.offsets))
-        ahead = np.empty_like(found.probabilities)
-        ahead[1:] = found.probabilities[:-1] @ p.transition
-        ahead[data.offsets[:-1]] = p.initial / p.initial.sum()
-        ahead /= ahead.sum(1, keepdims=True)
-        K = len(p.initial)
-        if hasattr(p.emission, "next_rows") or covariates is not None:
-            return Mixture(ahead[:, None, :], p.emission.laws(rows))
-        return Mixture(ahead[:, None, :], [p.emission.law(k) for k in range(K)])
+        ahead = p.chain.ahead(*Evidence(rows, data.offsets, covariates).steps(p.emission))[
+            :, None, :
+        ]
+        if hasattr(p.emission, "next_rows") or _uses_inputs(p.emission):
+            return Mixture(ahead, p.emission.laws(rows))
+        return Mixture(ahead, [p.emission.law(k) for k in range(p.chain.n_states)])
 
     # -- machinery -------------------------------------------------------------------------------
 
     def _filtered(self, evidence: Evidence) -> chain.Filtered:
-        p = self._parameters
-        logs, index = evidence.potentials(p.emission)
-        return chain.filter(p.initial, p.transition, logs, rows=index, offsets=evidence.offsets)
+        return self._parameters.chain.filter(*evidence.steps(self._parameters.emission))
 
     def _rows(self, data: Sequences, covariates: Array | None) -> Rows:
         return self._parameters.emission.make_rows(data.values, data.offsets, covariates)
@@ -664,9 +831,13 @@ class HMM(Forecaster):
     def _evidence(self) -> Evidence:
         if "_data" not in vars(self):
             raise ValueError("the model was made from parameters and keeps no data; pass x")
-        return Evidence(self._rows(self._data, self._seen_inputs), self._data.offsets)
+        return Evidence(
+            self._rows(self._data, self._seen_inputs), self._data.offsets, self._seen_inputs
+        )
 
-    def _read(self, x: Any, covariates: Any, known: Any = None, forbidden: Any = None) -> tuple[Sequences, Evidence]:
+    def _read(
+        self, x: Any, covariates: Any, known: Any = None, forbidden: Any = None
+    ) -> tuple[Sequences, Evidence]:
         """The sequences of `x`, or of the fit, in model units, with what is known of their states."""
         header = self._fitted()
         if x is None:
@@ -680,7 +851,7 @@ class HMM(Forecaster):
                 positions = self._positions(given, header, "x")
                 data = given.with_values(self._scaling.align(positions).transform(given))
             inputs = self._inputs(covariates, data.calendars, data.keys, data.single)
-            evidence = Evidence(self._rows(data, inputs), data.offsets)
+            evidence = Evidence(self._rows(data, inputs), data.offsets, inputs)
         allowed = self._allowed(data, known, forbidden)
         return data, evidence._replace(allowed=allowed)
 
@@ -710,7 +881,9 @@ class HMM(Forecaster):
         return super()._positions(data, header, name)
 
     def _intake(self, x: Any, name: str, header: Header | None = None) -> Sequences:
-        if isinstance(self.emission, Categorical) or (header is not None and isinstance(self.emission_, Categorical)):
+        if isinstance(self.emission, Categorical) or (
+            header is not None and isinstance(self.emission_, Categorical)
+        ):
             if header is not None:
                 emission = self.emission_
                 if emission.labels is not None and (is_text(x) or not _numeric(emission.labels)):
@@ -756,27 +929,17 @@ def _ascending(p: Parameters) -> Parameters:
     if isinstance(p.emission, Categorical):
         return p
     try:
-        means = np.array([np.ravel(p.emission.law(k).mean)[0] for k in range(len(p.initial))])
+        means = np.array([np.ravel(p.emission.law(k).mean)[0] for k in range(p.chain.n_states)])
     except (NotImplementedError, TypeError, AttributeError):
         return p
     return p.reordered(np.argsort(np.where(np.isfinite(means), means, np.inf), kind="stable"))
 
 
-def _fixed_lag(filtered: Array, p: Parameters, evidence: Evidence, lag: int) -> Array:
-    """P(s_t | steps up to t + lag) for all t at once: lag backward steps from vectors of ones."""
-    logs, index = evidence.potentials(p.emission)
-    logs = logs if index is None else logs[index]
-    weights = np.exp(logs - logs.max(1, keepdims=True))
-    length = len(logs)
-    ends = np.repeat(evidence.offsets[1:], np.diff(evidence.offsets))
-    beta = np.ones_like(filtered)
-    t = np.arange(length)
-    for step in range(lag, 0, -1):
-        inside = t[t + step < ends]
-        ahead = (weights[inside + step] * beta[inside]) @ p.transition.T
-        beta[inside] = ahead / ahead.sum(1, keepdims=True)
-    found = filtered * beta
-    return found / found.sum(1, keepdims=True)
+def _uses_inputs(emission: Emission) -> bool:
+    """Whether what is emitted depends on covariates."""
+    return isinstance(emission, (LinearRegression, LinearAutoregression)) or (
+        isinstance(emission, Product) and any(_uses_inputs(part) for part in emission.members)
+    )
 
 
 def _reshaped(law: Distribution, shape: tuple[int, ...]) -> Distribution:

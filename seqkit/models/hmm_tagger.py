@@ -160,6 +160,26 @@ class HMMTagger(Model):
         law = law.reshape(len(law), len(self._tags), -1).sum(axis=2)
         return data.restore(law, self._tags)
 
+    def k_best(self, x: Any, k: int = 5) -> tuple[pd.DataFrame, pd.Series]:
+        """The k most probable taggings of one sentence.
+
+        Returns
+        -------
+        The tags, a column per tagging, best first, on the index of `x`; and p(tagging | words) of each. There are fewer
+        where the sentence has fewer.
+        """
+        check_count("k", k, 1)
+        data, problem = self._problem(x)
+        if len(data) > 1:
+            raise ValueError(f"k_best takes one sentence, got {len(data)}; take them in turn")
+        transition, words, _, first, labels, weights = problem
+        paths, scores = ngram_chain.k_best(transition, words, first, labels, weights, k)
+        ranks = pd.RangeIndex(1, len(paths) + 1, name="rank")
+        names = np.array(self._tags, dtype=object)
+        tags = data.restore(names[paths // self._lexicon.kinds].T, ranks)
+        total = ngram_chain.log_partition(*problem)[0]
+        return tags, pd.Series(np.exp(scores - total), index=ranks, name="probability")
+
     def log_likelihood(self, x: Any) -> float:
         """Total log p(words) in nats, tags summed out.
 

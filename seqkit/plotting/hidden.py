@@ -231,6 +231,8 @@ def _single(law: Any, channel: int) -> Any:
 
 
 def _densities(ax: Any, laws: dict[Hashable, Any], seen: Array | None, share: Array | None) -> Any:
+    from matplotlib.ticker import MaxNLocator
+
     shades = state_colours(list(laws))
     discrete = any(law.discrete for law in laws.values())
     low = min(float(law.quantile(0.0005)) for law in laws.values())
@@ -252,6 +254,8 @@ def _densities(ax: Any, laws: dict[Hashable, Any], seen: Array | None, share: Ar
         ax.plot(grid, curve, marker="o" if discrete and len(grid) <= 60 else None, ms=3, **style)
     if share is not None and len(laws) > 1:
         ax.plot(grid, total, color=INK, lw=1.0, linestyle=(0, (4, 2)), label="together")
+    if discrete:
+        ax.xaxis.set_major_locator(MaxNLocator(8, integer=True))
     ax.set_ylim(0, None)
     ax.set_ylabel("probability" if discrete else "density")
     tidy(ax)
@@ -327,12 +331,10 @@ def plot_durations(
     axes = figure.subplots(rows, columns, squeeze=False).ravel()
     for ax, state in zip(axes, shown, strict=False):
         _histogram(ax, lengths[state], shades[state])
-        top = ax.get_xlim()[1]
-        law = _duration_law(state, stay, laws, int(top))
-        if law is not None:
-            ax.plot(
-                np.arange(1, len(law) + 1), law, color=INK, marker=".", ms=4, lw=1.0, label="law"
-            )
+        law, label = _duration_law(state, stay, laws, int(ax.get_xlim()[1]))
+        style = {"color": INK, "marker": ".", "ms": 4, "lw": 1.0, "label": label}
+        if len(law):
+            ax.plot(np.arange(1, len(law) + 1), law, **style)
         ax.set_title(f"{state}: {len(lengths[state])} runs", loc="left", fontsize=9, color=INK)
         ax.set_xlabel("steps")
         tidy(ax)
@@ -356,20 +358,21 @@ def _durations(path: pd.Series) -> dict[Hashable, list[int]]:
 
 
 def _histogram(ax: Any, lengths: list[int], shade: str) -> None:
+    from matplotlib.ticker import MaxNLocator
+
     longest = max(lengths, default=1)
     counts = np.bincount(lengths, minlength=longest + 1)[1:]
     share = counts / max(counts.sum(), 1)
     ax.bar(np.arange(1, longest + 1), share, width=0.85, color=shade, alpha=0.55, label="observed")
     ax.set_xlim(0.4, longest + 0.6)
-    from matplotlib.ticker import MaxNLocator
-
     ax.xaxis.set_major_locator(MaxNLocator(6, integer=True))
 
 
-def _duration_law(state: Hashable, stay: Any, laws: Any, longest: int) -> Array | None:
+def _duration_law(state: Hashable, stay: Any, laws: Any, longest: int) -> tuple[Array, str]:
+    """p(d) for d = 1 .. longest, and what it is called; empty for none."""
     if laws is not None and state in laws:
-        return np.asarray(laws[state], dtype=float)[:longest]
+        return np.asarray(laws[state], dtype=float)[:longest], "model"
     if stay is not None:
         p = float(dict(stay)[state])
-        return (1 - p) * p ** np.arange(longest)
-    return None
+        return (1 - p) * p ** np.arange(longest), "geometric"
+    return np.zeros(0), ""

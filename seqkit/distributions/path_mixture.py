@@ -1,0 +1,51 @@
+"""A forecast whose steps are mixtures, the component following a path."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+
+from .base import Array, Distribution
+from .mixture import Mixture
+
+
+class PathMixture(Mixture):
+    """Y_t | s_t = k ~ components[k], s_1 .. s_H a random path: what a hidden Markov model forecasts.
+
+    Every step on its own is a mixture with the exact weights P(s_t = k); samples follow whole paths, so that sums over
+    the horizon have the right spread.
+
+    Parameters
+    ----------
+    weights : (series, horizon, 1, K).
+    components : K distributions of shape (channels,), or (series, horizon, channels).
+    paths : (draws, series, horizon) components along equally probable paths.
+    """
+
+    def __init__(self, weights: Any, components: Sequence[Distribution], paths: Array):
+        super().__init__(weights, components)
+        self.paths = paths
+
+    def sample(self, n: int, rng: np.random.Generator) -> Array:
+        chosen = rng.permutation(len(self.paths))[np.arange(n) % len(self.paths)]
+        states = self.paths[chosen]
+        drawn = np.empty((n, *self.shape))
+        for k, law in enumerate(self.components):
+            at = states == k
+            if len(law.shape) == 1:
+                drawn[at] = law.sample(int(at.sum()), rng)
+            else:
+                drawn[at] = law.sample(n, rng)[at]
+        return drawn
+
+    def affine(self, shift: Any, factor: Any) -> Distribution:
+        if np.ndim(shift) == 0 and np.ndim(factor) == 0 and not self.discrete:
+            return PathMixture(
+                self.weights, [c.affine(shift, factor) for c in self.components], self.paths
+            )
+        return Distribution.affine(self, shift, factor)
+
+    def __getitem__(self, key: Any) -> Mixture:
+        return Mixture(self.weights, self.components)[key]

@@ -1,0 +1,416 @@
+"""A long chain of few states: eight stretches of its steps side by side, one in each lane of a vector.
+
+What a stretch does to any start is the product of its matrices A diag(b_t), so the eight products are found first, side
+by side; joined from left to right (and from right to left) they give what enters every stretch, and the recursions
+themselves then run in all eight at once. This is exact. It costs K times the arithmetic, which for K <= 4 is less than
+the waiting of one long dependent recursion.
+
+Made for transitions without tiny elements (`fits`): then no state depends on anything that underflows. Whatever else
+turns up (no possible path, NaN) is left to the plain recursions: NaN is returned in the place of log Z.
+
+Tables are (steps of a stretch, K, 8 lanes), flat. The first steps of a chain, as many as eight stretches of one length
+leave over, are done one by one.
+"""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+import numpy as np
+from llvmlite import ir
+from numba import njit, types
+from numba.extending import intrinsic
+
+from ._chain_numba import COMPILED, INLINED, INNER
+from ._vectors_numba import (
+    add,
+    address,
+    beyond,
+    exponential,
+    get,
+    if_greater,
+    load,
+    multiply,
+    multiply_add,
+    put,
+    smallest,
+    splat,
+    store,
+    subtract,
+    vector,
+)
+
+LANES = 8
+MOST_STATES = 4
+SHORTEST = 256  # steps; fewer are not worth the start
+LEAST = 1e-20  # of the elements of a transition
+TIRED = 1e-100  # sums below this are renormalised
+LOG_ONLY, FILTER, MARGINALS, COUNTS = 0, 1, 2, 3
+_exp = exponential(-600.0)
+
+
+@intrinsic
+def collect(typing: Any, place: Any, index: Any, stride: Any) -> Any:
+    """place[index], place[index + stride], .. as a vector."""
+
+    def make(context: Any, builder: Any, signature: Any, args: Any) -> Any:
+        found = ir.Constant(ir.VectorType(ir.DoubleType(), LANES), ir.Undefined)
+        at = args[1]
+        for lane in range(LANES):
+            x = builder.load(builder.gep(args[0], [at]))
+            found = builder.insert_element(found, x, ir.Constant(ir.IntType(32), lane))
+            at = builder.add(at, args[2])
+        return found
+
+    return vector(place, types.intp, types.intp), make
+
+
+@intrinsic
+def deal(typing: Any, place: Any, index: Any, stride: Any, value: Any) -> Any:
+    """place[index], place[index + stride], .. = the elements of a vector."""
+
+    def make(context: Any, builder: Any, signature: Any, args: Any) -> Any:
+        at = args[1]
+        for lane in range(LANES):
+            x = builder.extract_element(args[3], ir.Constant(ir.IntType(32), lane))
+            builder.store(x, builder.gep(args[0], [at]))
+            at = builder.add(at, args[2])
+        return context.get_dummy_value()
+
+    return types.void(place, types.intp, types.intp, vector), make
+
+
+@intrinsic
+def divide(typing: Any, a: Any, b: Any) -> Any:
+    """a / b."""
+
+    def make(context: Any, builder: Any, signature: Any, args: Any) -> Any:
+        return builder.fdiv(args[0], args[1])
+
+    return vector(vector, vector), make
+
+
+def fits(initial: np.ndarray, transition: np.ndarray, length: int) -> bool:
+    """Whether one sequence may be done here: initial (K,), transition (K, K), `length` steps."""
+    return bool(
+        len(initial) <= MOST_STATES
+        and length >= SHORTEST
+        and transition.min() > LEAST
+        and initial.min() > LEAST
+        and transition.sum(axis=1).max() < 2.0
+    )
+
+
+@njit(**INLINED)
+def weigh_step(logs, place, stride, weights, at, tops, K):  # type: ignore[no-untyped-def]
+    """weights[at :] = exp(logs - top) of one step in all lanes, its top the largest of the states; tops += top."""
+    top = collect(logs, place, stride)
+    store(weights, at, top)
+    for k in range(1, K):
+        x = collect(logs, place + k, stride)
+        store(weights, at + k * LANES, x)
+        top = if_greater(x, top, x, top)
+    for k in range(K):
+        x = load(weights, at + k * LANES)
+        store(weights, at + k * LANES, _exp(subtract(x, top)))
+    store(tops, 0, add(load(tops, 0), top))
+
+
+@njit(**INLINED)
+def step_right(state, base, A, weights, at, out, target, K):  # type: ignore[no-untyped-def]
+    """out[target :] = (state[base :] @ A) * weights[at :]; returns the sum over states."""
+    whole = splat(0.0)
+    for j in range(K):
+        x = multiply(load(state, base), load(A, j * LANES))
+        for i in range(1, K):
+            x = multiply_add(load(state, base + i * LANES), load(A, (i * K + j) * LANES), x)
+        x = multiply(x, load(weights, at + j * LANES))
+        store(out, target + j * LANES, x)
+        whole = add(whole, x)
+    return whole
+
+
+@njit(**INNER)
+def shrink(state, size, sums, room):  # type: ignore[no-untyped-def]
+    """Divide `size` vectors by `sums`, lane by lane; returns the logs of the sums (room: eight elements)."""
+    factor = divide(splat(1.0), sums)
+    for i in range(size):
+        store(state, i * LANES, multiply(load(state, i * LANES), factor))
+    store(room, 0, sums)
+    for lane in range(LANES):
+        put(room, lane, math.log(get(room, lane)))
+    return load(room, 0)
+
+
+@njit(**INNER)
+def products(logs, place, stride, steps, every, A, weights, keep, state, other, tops, room, K):  # type: ignore[no-untyped-def]  # fmt: skip
+    """state (K, K, 8) = products of all steps of every stretch, scaled; tops (8,) += logs of what was taken off."""
+    for i in range(K):
+        for j in range(K):
+            store(state, (i * K + j) * LANES, splat(1.0 if i == j else 0.0))
+    left, now, then = every, state, other
+    for t in range(steps):
+        at = t * K * LANES if keep else 0
+        weigh_step(logs, place + t * K, stride, weights, at, tops, K)
+        sums = splat(0.0)
+        for i in range(K):
+            sums = add(sums, step_right(now, i * K * LANES, A, weights, at, then, i * K * LANES, K))
+        now, then = then, now
+        left -= 1
+        if left == 0:
+            left = every
+            if smallest(sums) < TIRED:
+                store(tops, 0, add(load(tops, 0), shrink(now, K * K, sums, room)))
+    for i in range(K * K):
+        store(state, i * LANES, load(now, i * LANES))
+
+
+@njit(**INNER)
+def begin(initial, A, logs, steps, out, K):  # type: ignore[no-untyped-def]
+    """The first `steps` steps one by one, unscaled rows normalised into out (steps * K); returns log of their sum."""
+    log_z = 0.0
+    for t in range(steps):
+        top, size = -np.inf, 0.0
+        for k in range(K):
+            top = max(top, logs[t * K + k])
+        for j in range(K):
+            x = initial[j] if t == 0 else 0.0
+            if t > 0:
+                for i in range(K):
+                    x += out[(t - 1) * K + i] * A[i, j]
+            x *= math.exp(logs[t * K + j] - top)
+            out[t * K + j] = x
+            size += x
+        for j in range(K):
+            out[t * K + j] /= size
+        log_z += top + math.log(size)
+    return log_z
+
+
+@njit(**INNER)
+def joined(start, product, enter, K):  # type: ignore[no-untyped-def]
+    """enter[:, lane] = what enters every stretch, sums of one, from `start`, which becomes what leaves the last."""
+    log_z = 0.0
+    after = np.empty(K)
+    for lane in range(LANES):
+        size = 0.0
+        for j in range(K):
+            enter[j, lane] = start[j]
+            after[j] = 0.0
+            for i in range(K):
+                after[j] += start[i] * product[i, j, lane]
+            size += after[j]
+        log_z += math.log(size)
+        for j in range(K):
+            start[j] = after[j] / size
+    return log_z
+
+
+@njit(**INNER)
+def joined_back(product, leave, K):  # type: ignore[no-untyped-def]
+    """leave[:, lane] = the backward weights of the last step of every stretch; returns those of the step before all."""
+    after = np.ones(K)
+    before = np.empty(K)
+    for lane in range(LANES - 1, -1, -1):
+        size = 0.0
+        for i in range(K):
+            leave[i, lane] = after[i]
+            before[i] = 0.0
+            for j in range(K):
+                before[i] += product[i, j, lane] * after[j]
+            size += before[i]
+        for i in range(K):
+            after[i] = before[i] / size
+    return after
+
+
+@njit(**INNER)
+def rightward(steps, every, A, weights, enter, table, room, K):  # type: ignore[no-untyped-def]
+    """table (steps, K, 8) = forward weights after `enter`, in any scale."""
+    left, row = every, K * LANES
+    sums = step_right(enter, 0, A, weights, 0, table, 0, K)
+    for t in range(1, steps):
+        at = t * row
+        sums = step_right(table, at - row, A, weights, at, table, at, K)
+        left -= 1
+        if left == 0:
+            left = every
+            if smallest(sums) < TIRED:
+                shrink(beyond(table, at), K, sums, room)
+
+
+@njit(**INLINED)
+def share_of(alpha, at, beta, out, K):  # type: ignore[no-untyped-def]
+    """out = alpha[at :] * beta over its sum; returns one over the sum."""
+    sums = splat(0.0)
+    for k in range(K):
+        x = multiply(load(alpha, at + k * LANES), load(beta, k * LANES))
+        store(out, k * LANES, x)
+        sums = add(sums, x)
+    share = divide(splat(1.0), sums)
+    for k in range(K):
+        store(out, k * LANES, multiply(load(out, k * LANES), share))
+    return share
+
+
+@njit(**INLINED)
+def count(alpha, at, share, after, counts, K):  # type: ignore[no-untyped-def]
+    """counts (K, K, 8) += alpha' after * share."""
+    for i in range(K):
+        x = multiply(load(alpha, at + i * LANES), share)
+        for j in range(K):
+            place = (i * K + j) * LANES
+            store(counts, place, multiply_add(x, load(after, j * LANES), load(counts, place)))
+
+
+@njit(**INLINED)
+def step_left(after, A, beta, K):  # type: ignore[no-untyped-def]
+    """beta = A @ after."""
+    for i in range(K):
+        x = multiply(load(A, i * K * LANES), load(after, 0))
+        for j in range(1, K):
+            x = multiply_add(load(A, (i * K + j) * LANES), load(after, j * LANES), x)
+        store(beta, i * LANES, x)
+
+
+@njit(**INNER)
+def leftward(steps, every, A, weights, enter, beta, after, both, table, counting, counts, room, K):  # type: ignore[no-untyped-def]  # fmt: skip
+    """Marginals over the forward weights in table (steps, K, 8), from `beta` of the last steps on.
+
+    With `counting`, counts (K, K, 8) += alpha' (b beta), still to be multiplied by A; the move into a stretch is
+    counted with it, from what enters: enter (K, 8).
+    """
+    left = every
+    for t in range(steps - 1, -1, -1):
+        at = t * K * LANES
+        share = share_of(table, at, beta, both, K)
+        if counting and t < steps - 1:
+            count(table, at, share, after, counts, K)
+        sums = splat(0.0)
+        for k in range(K):
+            x = multiply(load(beta, k * LANES), load(weights, at + k * LANES))
+            store(after, k * LANES, x)
+            store(table, at + k * LANES, load(both, k * LANES))
+            sums = add(sums, x)
+        left -= 1
+        if left == 0:
+            left = every
+            if smallest(sums) < TIRED:
+                shrink(after, K, sums, room)
+        step_left(after, A, beta, K)
+    if counting:
+        share = share_of(enter, 0, beta, both, K)
+        count(enter, 0, share, after, counts, K)
+
+
+@njit(**INNER)
+def begin_back(A, logs, steps, out, beta, counting, counts, K):  # type: ignore[no-untyped-def]
+    """Marginals of the first steps over out, their forward weights, from the backward weights of the last of them."""
+    after = np.zeros(K)
+    for t in range(steps - 1, -1, -1):
+        size, top = 0.0, -np.inf
+        for k in range(K):
+            size += out[t * K + k] * beta[k]
+            top = max(top, logs[t * K + k])
+        if counting and t < steps - 1:
+            for i in range(K):
+                for j in range(K):
+                    counts[i, j] += out[t * K + i] * after[j] / size
+        norm = 0.0
+        for k in range(K):
+            out[t * K + k] *= beta[k] / size
+            after[k] = math.exp(logs[t * K + k] - top) * beta[k]
+            norm += after[k]
+        for k in range(K):
+            after[k] /= norm
+        for i in range(K):
+            beta[i] = 0.0
+            for j in range(K):
+                beta[i] += A[i, j] * after[j]
+
+
+@njit(**INNER)
+def spread_out(table, out, head, steps, normal, K):  # type: ignore[no-untyped-def]
+    """out[head * K :] = table (steps, K, 8) in the order of time; `normal`: rows divided by their sums."""
+    share = splat(1.0)
+    for t in range(steps):
+        if normal:
+            sums = splat(0.0)
+            for k in range(K):
+                sums = add(sums, load(table, (t * K + k) * LANES))
+            share = divide(splat(1.0), sums)
+        for k in range(K):
+            x = multiply(load(table, (t * K + k) * LANES), share)
+            deal(out, (head + t) * K + k, steps * K, x)
+
+
+@njit(**COMPILED)
+def run(initial, A, logs, mode, every, out, weights, table, counts, work, K):  # type: ignore[no-untyped-def]
+    """log Z of one chain, NaN where it cannot be told here; logs (T * K,).
+
+    mode: LOG_ONLY; FILTER: P(s_t | steps up to t) into out (T * K,); MARGINALS: P(s_t | all) into out; COUNTS: and
+    counts (K, K) += expected moves, still to be multiplied by A. Sums are looked at every so many steps. Work, all
+    from the caller, as addresses keep nothing alive: weights and table (T * K,), work (`room_for(K)`,). For LOG_ONLY
+    weights (K * 8,) and out (16 * K,) will do.
+    """
+    T, square, row = len(logs) // K, K * K * LANES, K * LANES
+    steps = (T - 1) // LANES
+    head = T - steps * LANES
+    matrix = address(work)
+    state, other, inner = (
+        beyond(matrix, square),
+        beyond(matrix, 2 * square),
+        beyond(matrix, 3 * square),
+    )
+    enter, leave = beyond(matrix, 4 * square), beyond(matrix, 4 * square + row)
+    after, both = beyond(leave, row), beyond(leave, 2 * row)
+    tops = beyond(both, row)
+    room = beyond(tops, LANES)
+    source, tables, rows = address(logs), address(weights), address(table)
+    work[:] = 0.0
+    for i in range(K):
+        for j in range(K):
+            store(matrix, (i * K + j) * LANES, splat(A[i, j]))
+    log_z = begin(initial, A, logs, head, out, K)
+    products(source, head * K, steps * K, steps, every, matrix, tables, mode > LOG_ONLY, state, other, tops, room,
+             K)  # fmt: skip
+    product = work[square : 2 * square].reshape(K, K, LANES)
+    ends = work[4 * square : 4 * square + 2 * row].reshape(2, K, LANES)
+    log_z += joined(out[(head - 1) * K : head * K].copy(), product, ends[0], K)
+    for lane in range(LANES):
+        log_z += get(tops, lane)
+    if not np.isfinite(log_z):
+        return np.nan
+    if mode == LOG_ONLY:
+        return log_z
+    rightward(steps, every, matrix, tables, enter, rows, room, K)
+    if mode > FILTER:
+        beta = joined_back(product, ends[1], K)
+        leftward(
+            steps,
+            every,
+            matrix,
+            tables,
+            enter,
+            leave,
+            after,
+            both,
+            rows,
+            mode == COUNTS,
+            inner,
+            room,
+            K,
+        )
+        begin_back(A, logs, head, out, beta, mode == COUNTS, counts, K)
+        for i in range(K):
+            for j in range(K):
+                for lane in range(LANES):
+                    counts[i, j] += get(inner, (i * K + j) * LANES + lane)
+    spread_out(rows, address(out), head, steps, mode == FILTER, K)
+    return log_z
+
+
+def room_for(K: int) -> int:
+    """Elements of `work`."""
+    return (4 * K * K + 4 * K + 2) * LANES
