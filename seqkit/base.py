@@ -316,14 +316,18 @@ class Forecaster(Model, ABC):
             values = values[:, [names.index(n) for n in self._input_names]]  # type: ignore[index]
         return values
 
-    def _log_jacobian(self, given: Sequences, scaled: Sequences) -> float:
+    def _jacobian(self, given: Sequences, scaled: Sequences) -> float:
         """log |d model units / d caller's units| of all observed values."""
+        return float(np.nansum(self._jacobians(given, scaled)))
+
+    def _jacobians(self, given: Sequences, scaled: Sequences) -> Array:
+        """The same element by element, (total, channels), NaN where missing."""
         if type(self.scale) is Identity:
-            return 0.0
+            return np.zeros(scaled.values.shape)
         positions = self._positions(given, self._fitted(), "x")
         at_values = Normal(scaled.values, np.ones_like(scaled.values))
         restored = self._scaling.align(positions).restore_replay(at_values, given)
-        return float(np.nansum(restored.log_prob(given.values) + 0.5 * float(np.log(2 * np.pi))))
+        return restored.log_prob(given.values) + 0.5 * float(np.log(2 * np.pi))
 
     # -- hooks, all in model units ---------------------------------------------------------------
 

@@ -133,6 +133,7 @@ def test_sums_over_paths_are_those_of_enumeration(kernel, case):
     same(found.initial, exact.marginals()[0])
     same(found.transition, exact.pair_marginals().sum(axis=0))
     same(found.weights, exact.marginals())
+    same(found.last, exact.marginals()[-1:])
 
 
 @each_case
@@ -226,6 +227,7 @@ def test_sequences_end_to_end_that_share_rows(kernel, varying):
     same(found.initial, single[offsets[:-1]].sum(axis=0))
     same(found.transition, pairs.sum(axis=0))
     same(found.weights, weights)
+    same(found.last, single[offsets[1:] - 1])
 
 
 @pytest.mark.parametrize("varying", [False, True], ids=["constant", "varying"])

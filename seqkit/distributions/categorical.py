@@ -134,12 +134,16 @@ class Categorical(Emission, Distribution):
         return len(self.probabilities) if self.probabilities.ndim == 2 else 0
 
     @property
+    def channels(self) -> int:
+        return 1
+
+    @property
     def fitted(self) -> bool:
         return self.probabilities.ndim == 2 and not np.isnan(self.probabilities).any()
 
     @property
     def n_free(self) -> int:
-        return int(np.maximum(self.free["probabilities"].sum(-1) - 1, 0).sum())
+        return int(np.maximum(np.atleast_1d(self.free["probabilities"]).sum(-1) - 1, 0).sum())
 
     def __getitem__(self, key: Any) -> Self:
         keys = key if isinstance(key, tuple) else (key,)

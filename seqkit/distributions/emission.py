@@ -99,6 +99,12 @@ class Emission:
         return max((v.shape[0] for v in self.parameters().values() if np.ndim(v)), default=0)
 
     @property
+    def channels(self) -> int:
+        """C, the number of channels that are emitted; 0 where it is not known yet."""
+        width = max((v.shape[1] for v in self.parameters().values() if np.ndim(v) > 1), default=0)
+        return width or int(self.fitted)
+
+    @property
     def n_free(self) -> int:
         """How many real numbers a fit may choose."""
         return int(sum(mask.sum() for mask in self.free.values()))
@@ -107,6 +113,14 @@ class Emission:
     def labels(self) -> list[Any] | None:
         """The symbols that codes stand for, where the family emits symbols."""
         return None
+
+    def __repr__(self) -> str:
+        name, values = type(self).__name__, self.parameters().values()
+        if all(np.ndim(v) == 0 and np.isnan(v) for v in values):
+            shown = ("n_components", "lags", "covariance", "symbols", "unknown", "prior")
+            given = {n: getattr(self, n, None) for n in shown}
+            return f"{name}({', '.join(f'{n}={v!r}' for n, v in given.items() if v is not None)})"
+        return super().__repr__() if hasattr(self, "shape") else f"{name}({self.n_states} states)"
 
     def _with(self, parameters: Mapping[str, Array], free: dict[str, Array]) -> Self:
         """A copy around other parameters, checked by the caller."""
@@ -191,9 +205,7 @@ class Emission:
         values = np.ascontiguousarray(values, dtype=float)  # once, not at every density
         if values.ndim == 1:
             values = values[:, None]
-        width = max((v.shape[1] for v in self.parameters().values() if np.ndim(v) > 1), default=0)
-        if self.fitted and width == 0:
-            width = 1
+        width = self.channels
         if width and values.shape[1] != width:
             raise ValueError(
                 f"the data have {values.shape[1]} channels, the parameters of {type(self).__name__} {width}; "

@@ -134,6 +134,10 @@ class GaussianMixture(Emission, Record):
         return made
 
     @property
+    def channels(self) -> int:
+        return self.parts.channels
+
+    @property
     def n_states(self) -> int:
         return len(self.weights) if self.weights.ndim else self.parts.n_states // self.n_components
 
@@ -213,7 +217,7 @@ class GaussianMixture(Emission, Record):
         if self.fitted:
             return self._step(rows, weights, _posterior(self._joint(rows)))
         made = self._step(rows, weights, _cuts(rows.values, weights, self.n_components))
-        for _ in range(10):
+        for _ in range(5):
             made = made._step(rows, weights, _posterior(made._joint(rows)))
         return made
 

@@ -92,7 +92,7 @@ class LinearAutoregression(LinearRegression):
         inputs : covariates (T, ..), if there are any.
         past : (order, C) values before the first step; by default the level at which the first state rests.
         """
-        states, channels = np.asarray(states), self._channels()
+        states, channels = np.asarray(states), self.channels
         extra = np.zeros((len(states), 0)) if inputs is None else _columns(inputs)
         width = self.lags * channels + extra.shape[1]
         coef, intercept, var = self._sized(self.n_states, channels, width)[0]

@@ -130,12 +130,13 @@ class LinearRegression(Emission, Record):
         if inputs is None:
             raise ValueError(f"draws from {type(self).__name__} need inputs, one row for each step")
         states, inputs = np.asarray(states), _columns(inputs)
-        channels = self._channels()
+        channels = self.channels
         coef, intercept, var = self._sized(self.n_states, channels, inputs.shape[1])[0]
         mean = np.einsum("tcp,tp->tc", coef[states], inputs) + intercept[states]
         return mean + np.sqrt(var[states]) * rng.standard_normal(mean.shape)
 
-    def _channels(self) -> int:
+    @property
+    def channels(self) -> int:
         if self.coef.ndim == 3:
             return self.coef.shape[1]
         return max((a.shape[1] for a in (self.intercept, self.var) if a.ndim == 2), default=1)

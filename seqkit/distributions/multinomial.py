@@ -91,7 +91,7 @@ class Multinomial(Emission, Distribution):
 
     @property
     def n_free(self) -> int:
-        return int(np.maximum(self.free["probabilities"].sum(-1) - 1, 0).sum())
+        return int(np.maximum(np.atleast_1d(self.free["probabilities"]).sum(-1) - 1, 0).sum())
 
     def _outside(self, values: Array) -> Array:
         return (values < 0) | (values != np.floor(values)) & ~np.isnan(values)

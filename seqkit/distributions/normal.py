@@ -172,6 +172,16 @@ class Normal(Emission, Distribution):
     # -- emitted by hidden states ------------------------------------------------------------------
 
     @property
+    def channels(self) -> int:
+        if self._mean.ndim == 2:
+            return self._mean.shape[1]
+        return (
+            self._cov.shape[-1]
+            if self._cov is not None and self._cov.ndim > 1
+            else int(self.fitted)
+        )
+
+    @property
     def n_states(self) -> int:
         if self._cov is not None and self._cov.ndim == 3:
             return len(self._cov)

@@ -11,7 +11,14 @@ from seqkit.persistence import Record
 Array = np.ndarray
 
 
-class Beta(Record):
+class Prior(Record):
+    """A law of parameters, shown by its own."""
+
+    def __repr__(self) -> str:
+        return f"{type(self).__name__}({', '.join(f'{n}={v}' for n, v in vars(self).items())})"
+
+
+class Beta(Prior):
     """p ~ Beta(a, b): as if a - 1 ones and b - 1 zeros had been seen before the data.
 
     Parameters
@@ -38,7 +45,7 @@ class Beta(Record):
         return float(np.sum(xlogy(a - 1, p) + xlog1py(b - 1, -p)))
 
 
-class Dirichlet(Record):
+class Dirichlet(Prior):
     """p ~ Dirichlet(alpha): as if alpha - 1 occurrences of each symbol had been seen before the data.
 
     Parameters
@@ -60,7 +67,7 @@ class Dirichlet(Record):
         return float(np.sum(xlogy(np.broadcast_to(self.alpha, p.shape) - 1, p)))
 
 
-class NormalInverseWishart(Record):
+class NormalInverseWishart(Prior):
     r"""Of a normal law: Sigma ~ IW(scale, dof), mean | Sigma ~ N(mean, Sigma / strength).
 
     Channels that are independent have one each, by the diagonal of `scale` (a normal-inverse-gamma law); spherical

@@ -135,12 +135,24 @@ class Product(Emission, Record):
         return all(m.fitted for m in self.members)
 
     @property
+    def channels(self) -> int:
+        return sum(len(group) for group in self.groups)
+
+    @property
     def n_states(self) -> int:
         return max(m.n_states for m in self.members)
 
     @property
     def n_free(self) -> int:
         return sum(m.n_free for m in self.members)
+
+    def __repr__(self) -> str:
+        pairs = zip(self.groups, self.members, strict=True)
+        return f"Product({', '.join(f'{self._label(g)}: {m!r}' for g, m in pairs)})"
+
+    @staticmethod
+    def _label(group: tuple[Any, ...]) -> str:
+        return repr(group[0] if len(group) == 1 else group)
 
     def __getitem__(self, key: Any) -> Self:
         return self._copy([m[key] for m in self.members])

@@ -120,7 +120,7 @@ class StudentT(Emission, Distribution):
             "spread": np.sqrt(np.maximum(0.7 * var, least)),
         }
         now = {name: np.where(np.isnan(v), start[name], v) for name, v in now.items()}
-        for _ in range(8 if any(unknown) else 1):
+        for _ in range(5 if any(unknown) else 1):
             now = _ecme(x, w, now, fixed, least)
         return now
 
@@ -151,19 +151,22 @@ def _ecme(x: Array, w: Array, now: Columns, fixed: Columns, least: float) -> Col
     """Location and scale given the expected precisions, then the degrees of freedom by the likelihood itself."""
     df, loc, spread = now["df"], now["loc"], now["spread"]
     error = x[:, None] - loc
-    z2 = (error / spread) ** 2
-    before = np.einsum("rk,rk->k", w, _log_t(z2, df, spread))
-    pull = w * ((df + 1) / (df + z2))
+    old = (error / spread) ** 2
+    pull = w * ((df + 1) / (df + old))
     total = pull.sum(0)
     shift = held(loc + np.einsum("rk,rk->k", pull, error) / total, fixed["loc"]) - loc
     error -= shift
     var = np.einsum("rk,rk,rk->k", pull, error, error) / total
+    bound = np.minimum(least, spread**2)
     new = {
         "loc": loc + shift,
-        "spread": held(np.sqrt(np.maximum(var, np.minimum(least, spread**2))), fixed["spread"]),
+        "spread": held(np.sqrt(np.maximum(var, bound)), fixed["spread"]),
     }
     z2 = (error / new["spread"]) ** 2
     new["df"] = held(_degrees(z2, w, df), fixed["df"]) if np.isnan(fixed["df"]).any() else df
+    if np.all(var > bound):
+        return new
+    before = np.einsum("rk,rk->k", w, _log_t(old, df, spread))  # at the floor nothing is promised
     after = np.einsum("rk,rk->k", w, _log_t(z2, new["df"], new["spread"]))
     return {name: np.where(after >= before, value, now[name]) for name, value in new.items()}
 
@@ -191,4 +194,4 @@ def _degrees(z2: Array, w: Array, df: Array) -> Array:
         return value, v * slope, v * slope + v * v * bend
 
     low, high = np.log(DF)
-    return np.exp(maximise(curve, np.log(np.clip(df, *DF)), low, high, calls=6))
+    return np.exp(maximise(curve, np.log(np.clip(df, *DF)), low, high, calls=2))

@@ -42,6 +42,7 @@ from ._vectors_numba import (
 )
 
 LANES = 8
+BLOCK = 128  # steps of a stretch: eight of them and their tables stay in the cache
 MOST_STATES = 4
 SHORTEST = 256  # steps; fewer are not worth the start
 LEAST = 1e-20  # of the elements of a transition
@@ -208,9 +209,11 @@ def joined(start, product, enter, K):  # type: ignore[no-untyped-def]
 
 
 @njit(**INNER)
-def joined_back(product, leave, K):  # type: ignore[no-untyped-def]
-    """leave[:, lane] = the backward weights of the last step of every stretch; returns those of the step before all."""
-    after = np.ones(K)
+def joined_back(product, after, leave, K):  # type: ignore[no-untyped-def]
+    """leave[:, lane] = the backward weights of the last step of every stretch, from `after` those of the very last.
+
+    Returns those of the step before all.
+    """
     before = np.empty(K)
     for lane in range(LANES - 1, -1, -1):
         size = 0.0
@@ -345,72 +348,120 @@ def spread_out(table, out, head, steps, normal, K):  # type: ignore[no-untyped-d
             deal(out, (head + t) * K + k, steps * K, x)
 
 
+@njit(**INNER)
+def reweigh(logs, place, stride, steps, weights, tops, K):  # type: ignore[no-untyped-def]
+    """The weights of a block again."""
+    for t in range(steps):
+        weigh_step(logs, place + t * K, stride, weights, t * K * LANES, tops, K)
+
+
 @njit(**COMPILED)
-def run(initial, A, logs, mode, every, out, weights, table, counts, work, K):  # type: ignore[no-untyped-def]
+def run(initial, A, logs, mode, every, out, work, kept, counts, K):  # type: ignore[no-untyped-def]
     """log Z of one chain, NaN where it cannot be told here; logs (T * K,).
 
     mode: LOG_ONLY; FILTER: P(s_t | steps up to t) into out (T * K,); MARGINALS: P(s_t | all) into out; COUNTS: and
-    counts (K, K) += expected moves, still to be multiplied by A. Sums are looked at every so many steps. Work, all
-    from the caller, as addresses keep nothing alive: weights and table (T * K,), work (`room_for(K)`,). For LOG_ONLY
-    weights (K * 8,) and out (16 * K,) will do.
+    counts (K, K) += expected moves, still to be multiplied by A. Sums are looked at every so many steps. What is kept
+    of every block of steps: its products and what enters it (blocks, (K + 1) * K * 8). For LOG_ONLY, out (8 * K,).
+    All work is the caller's, as an address keeps no array alive.
     """
     T, square, row = len(logs) // K, K * K * LANES, K * LANES
-    steps = (T - 1) // LANES
-    head = T - steps * LANES
-    matrix = address(work)
+    rest = (T - 1) // LANES % BLOCK
+    head = T - len(kept) * BLOCK * LANES + (BLOCK - rest) * LANES * (rest > 0)
+    source, target, matrix, store_of = address(logs), address(out), address(work), address(kept)
     state, other, inner = (
         beyond(matrix, square),
         beyond(matrix, 2 * square),
         beyond(matrix, 3 * square),
     )
-    enter, leave = beyond(matrix, 4 * square), beyond(matrix, 4 * square + row)
-    after, both = beyond(leave, row), beyond(leave, 2 * row)
-    tops = beyond(both, row)
-    room = beyond(tops, LANES)
-    source, tables, rows = address(logs), address(weights), address(table)
-    work[:] = 0.0
+    after, both, leave = (
+        beyond(inner, square),
+        beyond(inner, square + row),
+        beyond(inner, square + 2 * row),
+    )
+    tops = beyond(leave, row)
+    room, tables = beyond(tops, LANES), beyond(tops, 2 * LANES)
+    table = beyond(tables, BLOCK * row)
     for i in range(K):
         for j in range(K):
             store(matrix, (i * K + j) * LANES, splat(A[i, j]))
+            store(inner, (i * K + j) * LANES, splat(0.0))
     log_z = begin(initial, A, logs, head, out, K)
-    products(source, head * K, steps * K, steps, every, matrix, tables, mode > LOG_ONLY, state, other, tops, room,
-             K)  # fmt: skip
-    product = work[square : 2 * square].reshape(K, K, LANES)
-    ends = work[4 * square : 4 * square + 2 * row].reshape(2, K, LANES)
-    log_z += joined(out[(head - 1) * K : head * K].copy(), product, ends[0], K)
+    start, first = out[(head - 1) * K : head * K].copy(), head
+    store(tops, 0, splat(0.0))
+    for b in range(len(kept)):
+        steps = rest if b == 0 and rest > 0 else BLOCK
+        products(source, first * K, steps * K, steps, every, matrix, tables, mode == FILTER, state, other, tops, room,
+                 K)  # fmt: skip
+        for i in range(0, square, LANES):
+            store(store_of, b * (square + row) + i, load(state, i))
+        enter = kept[b, square:].reshape(K, LANES)
+        log_z += joined(start, kept[b, :square].reshape(K, K, LANES), enter, K)
+        if mode == FILTER:
+            rightward(
+                steps,
+                every,
+                matrix,
+                tables,
+                beyond(store_of, b * (square + row) + square),
+                table,
+                room,
+                K,
+            )
+            spread_out(table, target, first, steps, True, K)
+        first += steps * LANES
     for lane in range(LANES):
         log_z += get(tops, lane)
     if not np.isfinite(log_z):
         return np.nan
-    if mode == LOG_ONLY:
+    if mode < MARGINALS:
         return log_z
-    rightward(steps, every, matrix, tables, enter, rows, room, K)
-    if mode > FILTER:
-        beta = joined_back(product, ends[1], K)
+    beta = np.ones(K)
+    for b in range(len(kept) - 1, -1, -1):
+        steps = rest if b == 0 and rest > 0 else BLOCK
+        first -= steps * LANES
+        enters = beyond(store_of, b * (square + row) + square)
+        reweigh(source, first * K, steps * K, steps, tables, tops, K)
+        rightward(steps, every, matrix, tables, enters, table, room, K)
+        ends = work[4 * square + 2 * row : 4 * square + 3 * row].reshape(K, LANES)
+        beta = joined_back(kept[b, :square].reshape(K, K, LANES), beta, ends, K)
         leftward(
             steps,
             every,
             matrix,
             tables,
-            enter,
+            enters,
             leave,
             after,
             both,
-            rows,
+            table,
             mode == COUNTS,
             inner,
             room,
             K,
         )
-        begin_back(A, logs, head, out, beta, mode == COUNTS, counts, K)
-        for i in range(K):
-            for j in range(K):
-                for lane in range(LANES):
-                    counts[i, j] += get(inner, (i * K + j) * LANES + lane)
-    spread_out(rows, address(out), head, steps, mode == FILTER, K)
+        spread_out(table, target, first, steps, False, K)
+    begin_back(A, logs, head, out, beta, mode == COUNTS, counts, K)
+    for i in range(K):
+        for j in range(K):
+            for lane in range(LANES):
+                counts[i, j] += work[3 * square + (i * K + j) * LANES + lane]
     return log_z
 
 
-def room_for(K: int) -> int:
-    """Elements of `work`."""
-    return (4 * K * K + 4 * K + 2) * LANES
+def attempt(
+    initial: np.ndarray, transition: np.ndarray, logs: np.ndarray, mode: int, out: np.ndarray
+) -> tuple[float, np.ndarray]:
+    """`run` on one sequence that `fits`: logs (T, K), out (T * K,), of any length for LOG_ONLY.
+
+    Returns log Z, NaN where the plain recursions must do it, and expected moves (K, K) of COUNTS.
+    """
+    T, K = logs.shape
+    every = int(max(1.0, min(16.0, 100 / -np.log10(min(transition.min(), 0.1)))))
+    blocks = -(-((T - 1) // LANES) // BLOCK)
+    size = (4 * K * K + 3 * K + 2 + 2 * BLOCK * K) * LANES
+    raw = np.empty(size + LANES)
+    work = raw[(-raw.ctypes.data // 8) % LANES :][:size]  # from where a cache line begins
+    kept, counts = np.empty((blocks, (K + 1) * K * LANES)), np.zeros((K, K))
+    out = out if mode > LOG_ONLY else np.empty(LANES * K)
+    log_z = run(initial, transition, logs.reshape(-1), mode, every, out, work, kept, counts, K)
+    return log_z, counts * transition

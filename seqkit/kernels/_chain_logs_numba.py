@@ -114,7 +114,8 @@ def sample_paths(log_A, alpha, uniforms, paths):  # type: ignore[no-untyped-def]
 def best_paths(log_initial, log_A, logs, k):  # type: ignore[no-untyped-def]
     """The k best paths (k, T) and their scores (k,), best first; scores of -inf are none (list Viterbi).
 
-    Every state keeps its k best histories; each came from a state's r-th best one step before (Seshadri & Sundberg 1994).
+    Every state keeps its k best histories; each came from some state's r-th best one, a step before (Seshadri &
+    Sundberg 1994).
     """
     T, K = logs.shape
     score = np.full((K, k), -np.inf)

@@ -64,7 +64,7 @@ _exp = exponential(
 
 @njit(**INNER)
 def weigh(logs, place, rows, weights, top, K):  # type: ignore[no-untyped-def]
-    """weights = exp(logs - top), rows * K elements from `place` on; top (rows,): maxima of the block, or of the rows."""
+    """weights = exp(logs - top), rows * K elements from `place` on; top (rows,): maxima of the block or the rows."""
     size = rows * K
     whole = size // 8 * 8
     high, low = splat(-np.inf), splat(np.inf)
@@ -196,7 +196,7 @@ def begin(initial, weights, r, state, ahead, lost, safe, width):  # type: ignore
 
 @njit(**INNER)
 def forward_eight(state, A, layered, weights, top, gather, rows, block, start, stop, keep, F, K):  # type: ignore[no-untyped-def]
-    """Steps start .. stop - 1 after `state`, at most eight states and a safe transition; returns what to add to log Z."""
+    """`forward_rows` of at most eight states and a safe transition, in registers."""
     v, log_scale, wide = load(state, 0), 0.0, K > 4
     for t in range(start, stop):
         r = get(rows, t) if gather else t - block
@@ -214,7 +214,9 @@ def forward_eight(state, A, layered, weights, top, gather, rows, block, start, s
 
 
 @njit(**INNER)
-def forward_rows(state, ahead, lost, A, layered, safe, weights, top, gather, rows, block, start, stop, keep, F, K, width):  # type: ignore[no-untyped-def]  # fmt: skip
+def forward_rows(  # type: ignore[no-untyped-def]
+    state, ahead, lost, A, layered, safe, weights, top, gather, rows, block, start, stop, keep, F, K, width,
+):  # fmt: skip
     """Steps start .. stop - 1 after `state`; returns what to add to log Z, NaN where the run is not sound."""
     log_scale, square, any_lost = 0.0, width * width, not safe
     for t in range(start, stop):
@@ -239,7 +241,9 @@ def forward_rows(state, ahead, lost, A, layered, safe, weights, top, gather, row
 
 
 @njit(**COMPILED)
-def forward(initial, A, layered, safe, logs, table, tops, rows, offsets, keep, F, log_z, state, work, K, width):  # type: ignore[no-untyped-def]  # fmt: skip
+def forward(  # type: ignore[no-untyped-def]
+    initial, A, layered, safe, logs, table, tops, rows, offsets, keep, F, log_z, state, work, K, width,
+):  # fmt: skip
     """log Z of every sequence, NaN where it must be redone in logarithms; F[t] proportional to P(s_t | up to t).
 
     `rows` gathers from `table` (R * K) and its maxima `tops`; when empty, rows of `logs` (T * K) are exponentiated
@@ -346,7 +350,8 @@ def keep_row(both, share, out, place, K, width):  # type: ignore[no-untyped-def]
 
 @njit(**INNER)
 def backward_eight(
-    after, ones, both, left, right, A_T, layered, weights, gather, rows, block, stop, last, F, counting, sums, counts, K,
+    after, ones, both, left, right, A_T, layered, weights, gather, rows, block, stop, last, F, counting, sums, counts,
+    K,
 ):  # type: ignore[no-untyped-def]  # fmt: skip
     """`backward_rows` of at most eight states and a safe transition, in registers."""
     kept, wide = 0, K > 4
@@ -430,7 +435,9 @@ def backward_rows(
 
 
 @njit(**COMPILED)
-def backward(A_T, layered, safe, logs, table, tops, rows, offsets, F, counting, sums, counts, initial, log_z, work, K, width):  # type: ignore[no-untyped-def]  # fmt: skip
+def backward(  # type: ignore[no-untyped-def]
+    A_T, layered, safe, logs, table, tops, rows, offsets, F, counting, sums, counts, initial, log_z, work, K, width,
+):  # fmt: skip
     """Marginals P(s_t | all) over F[t], in place; with `counting`, also the expected counts of EM.
 
     sums (R * K) += marginals by row of potentials (where rows are gathered); counts (K * width) += alpha' (b beta),
@@ -460,7 +467,8 @@ def backward(A_T, layered, safe, logs, table, tops, rows, offsets, F, counting, 
                                        block, stop, end - 1, out, counting, by_row, pairs, K)  # fmt: skip
             else:
                 sound = backward_rows(after, beta, both, lost, left, right, matrix, layered, safe, weights, gather,
-                                      index, block, block, stop, end - 1, out, counting, by_row, pairs, K, width)  # fmt: skip
+                                      index, block, block, stop, end - 1, out, counting, by_row, pairs, K,
+                                      width)  # fmt: skip
             if not sound:
                 log_z[n] = np.nan
                 break

@@ -26,9 +26,9 @@ BLOCK = 256  # rows worked on together: a block of all channels stays in the fir
 
 
 def _diagonal(x, mean, half, constant, out):  # type: ignore[no-untyped-def]
-    """out[r, k] = sum over observed c of constant[c, k] - half[c, k] (x[r, c] - mean[c, k])^2.
+    """out[r, k] += sum over observed c of constant[c, k] - half[c, k] (x[r, c] - mean[c, k])^2.
 
-    The lanes are states, or rows where there are few states.
+    The lanes are states, or rows where there are few states. Few loops: each that is vectorised costs 0.2 s to compile.
     """
     states, channels = out.shape[1], x.shape[1]
     for start in range(0, x.shape[0] if states < 8 else 0, BLOCK):
@@ -36,38 +36,18 @@ def _diagonal(x, mean, half, constant, out):  # type: ignore[no-untyped-def]
         for c in range(channels):
             for k in range(states):
                 m, h, a = mean[c, k], half[c, k], constant[c, k]
-                if c == 0:
-                    for r in range(start, stop):
-                        v = x[r, c]
-                        d = v - m
-                        out[r, k] = a - h * d * d if v == v else 0.0
-                else:
-                    for r in range(start, stop):
-                        v = x[r, c]
-                        d = v - m
-                        out[r, k] += a - h * d * d if v == v else 0.0
-    whole = np.zeros(states)
-    for c in range(channels):
-        for k in range(states):
-            whole[k] += constant[c, k]
+                for r in range(start, stop):
+                    v = x[r, c]
+                    d = v - m
+                    out[r, k] += a - h * d * d if v == v else 0.0
     for r in range(0 if states >= 8 else x.shape[0], x.shape[0]):
         row = out[r]
-        for k in range(states):
-            row[k] = whole[k]
-        seen = 0
         for c in range(channels):
             v = x[r, c]
             if v == v:
-                seen += 1
                 for k in range(states):
                     d = v - mean[c, k]
-                    row[k] -= half[c, k] * d * d
-            else:
-                for k in range(states):
-                    row[k] -= constant[c, k]
-        if seen == 0:  # exactly nothing
-            for k in range(states):
-                row[k] = 0.0
+                    row[k] += constant[c, k] - half[c, k] * d * d
 
 
 def _full(x, mean, factor, constant, out):  # type: ignore[no-untyped-def]

@@ -64,13 +64,18 @@ def viterbi(transition, words, offsets, first, labels, weight):  # type: ignore[
             cell = begin[t - start]
             for j in range(wide_b):
                 for k in range(wide_c):
-                    top, source = -inf, 0
-                    for i in range(wide_a):
-                        value = best[i, j] + transition[labels[a + i], labels[b + j], labels[c + k]]
-                        if value > top:
-                            top, source = value, i
-                    after[j, k] = top + weight[c + k]
-                    pointer[cell + j * wide_c + k] = source
+                    after[j, k] = -inf
+                    pointer[cell + j * wide_c + k] = 0
+                for i in range(wide_a):  # outside, so that a row of the transitions is read at once
+                    row = transition[labels[a + i], labels[b + j]]
+                    base = best[i, j]
+                    for k in range(wide_c):
+                        value = base + row[labels[c + k]]
+                        if value > after[j, k]:
+                            after[j, k] = value
+                            pointer[cell + j * wide_c + k] = i
+                for k in range(wide_c):
+                    after[j, k] += weight[c + k]
             best, after = after, best
             a, wide_a, b, wide_b = b, wide_b, c, wide_c
         top, j, k = -inf, 0, 0
@@ -88,34 +93,38 @@ def viterbi(transition, words, offsets, first, labels, weight):  # type: ignore[
 
 
 @njit(cache=True)
-def _forward(transition, words, start, stop, first, labels, weight, begin, alpha):  # type: ignore[no-untyped-def]
+def _forward(transition, words, start, stop, first, labels, weight, begin, alpha, widest):  # type: ignore[no-untyped-def]
     """Logs of p(pair | words so far) into `alpha`, table by table; returns log p(words and the end)."""
     edge = len(labels) - 1
     boundary = labels[edge]
     total, lost, last = 0.0, 0.0, -1
+    top = np.empty(widest)
     a, wide_a, b, wide_b = edge, 1, edge, 1
     for t in range(start, stop):
         c, wide_c = _span(t, start, words, first, edge)
         cell = begin[t - start]
         peak = -inf
         for j in range(wide_b):
+            here = cell + j * wide_c
+            top[:wide_c] = -inf
+            for i in range(wide_a):
+                row = transition[labels[a + i], labels[b + j]]
+                base = 0.0 if last < 0 else alpha[last + i * wide_b + j]
+                for k in range(wide_c):
+                    top[k] = max(top[k], base + row[labels[c + k]])
             for k in range(wide_c):
-                top = -inf
-                for i in range(wide_a):
-                    value = transition[labels[a + i], labels[b + j], labels[c + k]]
-                    if last >= 0:
-                        value += alpha[last + i * wide_b + j]
-                    top = max(top, value)
-                mass = 0.0
-                if top > -inf:
-                    for i in range(wide_a):
-                        value = transition[labels[a + i], labels[b + j], labels[c + k]]
-                        if last >= 0:
-                            value += alpha[last + i * wide_b + j]
-                        mass += exp(value - top)
-                    top += log(mass) + weight[c + k]
-                alpha[cell + j * wide_c + k] = top
-                peak = max(peak, top)
+                alpha[here + k] = 0.0
+            for i in range(wide_a):
+                row = transition[labels[a + i], labels[b + j]]
+                base = 0.0 if last < 0 else alpha[last + i * wide_b + j]
+                for k in range(wide_c):
+                    if top[k] > -inf:
+                        alpha[here + k] += exp(base + row[labels[c + k]] - top[k])
+            for k in range(wide_c):
+                if top[k] > -inf:
+                    top[k] += log(alpha[here + k]) + weight[c + k]
+                alpha[here + k] = top[k]
+                peak = max(peak, top[k])
         if peak == -inf:
             return -inf
         mass = 0.0
@@ -142,12 +151,15 @@ def _forward(transition, words, start, stop, first, labels, weight, begin, alpha
 def log_partition(transition, words, offsets, first, labels, weight):  # type: ignore[no-untyped-def]
     """log p(words and the end) of every sequence."""
     edge = len(labels) - 1
+    widest = _widest(words, first)
     out = np.empty(len(offsets) - 1)
     for n in range(len(out)):
         start, stop = offsets[n], offsets[n + 1]
         begin = _cells(start, stop, words, first, edge)
         alpha = np.empty(begin[-1])
-        out[n] = _forward(transition, words, start, stop, first, labels, weight, begin, alpha)
+        out[n] = _forward(
+            transition, words, start, stop, first, labels, weight, begin, alpha, widest
+        )
     return out
 
 
@@ -165,7 +177,9 @@ def marginals(transition, words, offsets, first, labels, weight):  # type: ignor
         start, stop = offsets[n], offsets[n + 1]
         begin = _cells(start, stop, words, first, edge)
         alpha = np.empty(begin[-1])
-        out[n] = _forward(transition, words, start, stop, first, labels, weight, begin, alpha)
+        out[n] = _forward(
+            transition, words, start, stop, first, labels, weight, begin, alpha, widest
+        )
         if out[n] == -inf:
             law[start:stop] = np.nan
             continue

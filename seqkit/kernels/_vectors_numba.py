@@ -15,7 +15,10 @@ from llvmlite import ir
 from numba import njit, types
 from numba.core import cgutils
 from numba.core.datamodel import models
-from numba.extending import intrinsic, register_model
+from numba.extending import intrinsic as numba_intrinsic
+from numba.extending import register_model
+
+intrinsic: Any = numba_intrinsic  # called in compiled code without its first parameter, which type checkers cannot know
 
 LANES = 8
 _DOUBLE, _INTEGER = ir.DoubleType(), ir.IntType(64)

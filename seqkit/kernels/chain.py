@@ -44,13 +44,15 @@ class Marginals(NamedTuple):
 class Expected(NamedTuple):
     """Sums over steps and sequences, given everything: what an EM step needs.
 
-    log_partition (n,); initial (K,) first states; transition (K, K) moves; weights (R, K) visits by row of potentials.
+    log_partition (n,); initial (K,) first states; transition (K, K) moves; weights (R, K) visits by row of potentials;
+    last (n, K) marginals of last steps.
     """
 
     log_partition: Array
     initial: Array
     transition: Array
     weights: Array
+    last: Array
 
 
 class Path(NamedTuple):
@@ -77,7 +79,7 @@ def log_partition(
     return run.log_z
 
 
-def filter(  # noqa: A001
+def filter(
     initial: Any, transition: Any, log_potentials: Any, *, rows: Any = None, offsets: Any = None
 ) -> Filtered:
     """P(s_t | steps up to t): alpha_t(j) ~ phi_t(j) sum_i alpha_{t-1}(i) A(i, j) (Rabiner 1989, eq. 20)."""
@@ -106,7 +108,8 @@ def expected(
         moves = pair_marginals(initial, transition, log_potentials, rows=rows, offsets=offsets).sum(
             0
         )
-    return Expected(run.log_z, initial_counts, moves, weights)
+    last = run.matrix()[run.offsets[1:] - 1].copy()
+    return Expected(run.log_z, initial_counts, moves, weights, last)
 
 
 def pair_marginals(
@@ -244,7 +247,7 @@ class _Run:
         if (
             rows is not None
             and len(self.rows)
-            and not (0 <= self.rows.min() and self.rows.max() < len(self.logs))
+            and not (self.rows.min() >= 0 and self.rows.max() < len(self.logs))
         ):
             raise ValueError(
                 f"rows must lie in 0 .. {len(self.logs) - 1}, got {self.rows.min()} .. {self.rows.max()}"

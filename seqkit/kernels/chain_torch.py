@@ -51,6 +51,7 @@ class Expected(NamedTuple):
     initial: Tensor  # (K,) of first states
     transition: Tensor  # (K, K) of moves
     weights: Tensor  # (R, K) of the states of the steps that read each row
+    last: Tensor  # (n, K) of last states, sequence by sequence
 
 
 class Path(NamedTuple):
@@ -149,7 +150,8 @@ def expected(
     moves = sides.moves(sides.log_z.new_ones(len(sides.log_z)), weighted=True)
     moves = moves.sum(0) if moves.ndim == 3 else moves
     states = sides.states
-    return Expected(sides.log_z, states[steps.first].sum(0), moves, problem.by_row(states))
+    first, last = states[steps.first].sum(0), states[steps.last]
+    return Expected(sides.log_z, first, moves, problem.by_row(states), last)
 
 
 def viterbi(

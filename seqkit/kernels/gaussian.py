@@ -34,7 +34,7 @@ def log_density_diagonal(x: np.ndarray, mean: np.ndarray, var: np.ndarray) -> np
     """
     from seqkit.kernels import _gaussian_numba as compiled
 
-    out = np.empty((len(x), len(mean)))
+    out = np.zeros((len(x), len(mean)))
     half, constant = 0.5 / var, -0.5 * (np.log(var) + LOG_2PI)
     parts = (np.ascontiguousarray(a, dtype=np.float64) for a in (x, mean.T, half.T, constant.T))
     compiled.diagonal()(*parts, out)

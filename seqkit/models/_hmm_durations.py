@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from itertools import pairwise
 from typing import Any
 
 import numpy as np
@@ -85,7 +86,7 @@ class SemiMarkovChain(HiddenChain):
     ) -> Array:
         logs = logs if index is None else logs[index]
         laws = np.empty_like(logs)
-        for start, stop in zip(offsets[:-1], offsets[1:], strict=True):
+        for start, stop in pairwise(offsets):
             lasted = None
             for t in range(start, stop):
                 lasted = self._begin() if lasted is None else self._move(lasted)
@@ -98,7 +99,7 @@ class SemiMarkovChain(HiddenChain):
     ) -> Array:
         logs = logs if index is None else logs[index]
         found = np.empty_like(logs)
-        for start, stop in zip(offsets[:-1], offsets[1:], strict=True):
+        for start, stop in pairwise(offsets):
             for t in range(start, stop):
                 seen = logs[start : min(t + lag + 1, stop)]
                 whole = np.array([0, len(seen)])
@@ -131,7 +132,7 @@ class SemiMarkovChain(HiddenChain):
     ) -> list[Array]:
         logs = logs if index is None else logs[index]
         found = []
-        for start, stop in zip(offsets[:-1], offsets[1:], strict=True):
+        for start, stop in pairwise(offsets):
             lasted = _see(self._begin(), logs[start])
             for t in range(start + 1, stop):
                 lasted = _see(self._move(lasted), logs[t])

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import warnings
 from concurrent.futures import ThreadPoolExecutor
+from itertools import pairwise
 from typing import Any, NamedTuple
 
 import numpy as np
+
 from seqkit.base import ConvergenceWarning
 from seqkit.data.sequences import Array
 from seqkit.distributions import Emission, Rows
@@ -87,12 +89,18 @@ class Options(NamedTuple):
 
 
 class Fit(NamedTuple):
-    """Where a fit ended: objective is the log-likelihood plus the log prior, `history` its values by iteration."""
+    """Where a fit ended.
+
+    history : the objective, log-likelihood plus log prior, by iteration. visits : (K,) expected steps in each state.
+    last : (n, K) P(state) at the end of every sequence, where it fell out on the way.
+    """
 
     parameters: Parameters
     log_likelihood: float
     history: list[float]
     converged: bool
+    visits: Array
+    last: Array | None = None
 
 
 def expectations(evidence: Evidence, now: Parameters, options: Options) -> Any:
@@ -103,7 +111,7 @@ def expectations(evidence: Evidence, now: Parameters, options: Options) -> Any:
         return _expect(evidence, now, options.hard)
     wanted = np.linspace(0, evidence.length, threads + 1)
     edges = np.unique(np.searchsorted(evidence.offsets, wanted))
-    parts = [evidence.part(a, b) for a, b in zip(edges[:-1], edges[1:], strict=True)]
+    parts = [evidence.part(a, b) for a, b in pairwise(edges)]
     with ThreadPoolExecutor(threads) as pool:
         found = list(pool.map(lambda part: _expect(part, now, False), parts))
     weights = [f.weights for f in found]
@@ -112,6 +120,7 @@ def expectations(evidence: Evidence, now: Parameters, options: Options) -> Any:
         np.sum([f.initial for f in found], axis=0),
         np.sum([f.transition for f in found], axis=0),
         np.concatenate(weights) if evidence.rows.index is None else np.sum(weights, axis=0),
+        np.concatenate([f.last for f in found]),
     )
 
 
@@ -142,7 +151,7 @@ def _assign(evidence: Evidence, now: Parameters, steps: Any) -> chain.Expected:
         weights = np.zeros((len(evidence.rows.values), K))
         np.add.at(weights, index, visits)
         visits = weights
-    return chain.Expected(path.score, initial, moves, visits)
+    return chain.Expected(path.score, initial, moves, visits, np.empty((0, K)))
 
 
 def count_path(states: Array, offsets: Array, K: int) -> tuple[Array, Array, Array]:
@@ -161,30 +170,50 @@ def maximise(evidence: Evidence, moves: Moves, start: Parameters, options: Optio
     Stops when the objective rises by less than tol * (1 + |objective|).
     """
     now, history = start, []
-    converged, likelihood = False, -np.inf
+    converged, visits, last = False, np.zeros(start.chain.n_states), None
     for step in range(options.max_iter + 1):
-        found = expectations(evidence, now, options)
-        likelihood = float(found.log_partition.sum())
-        if likelihood == -np.inf:
-            n = int(np.argmin(found.log_partition))
-            raise ValueError(
-                f"sequence {n} is impossible under the present parameters: a fixed zero, or a state that is not allowed, "
-                "leaves it no path; free the zero (NaN), or give a prior"
-            )
+        final = 0 < step == options.max_iter and not options.hard
+        if final:  # nothing follows that would need expectations
+            filtered = now.chain.filter(*evidence.steps(now.emission))
+            log_z = filtered.log_partition
+        else:
+            found = expectations(evidence, now, options)
+            log_z = found.log_partition
+        likelihood = _possible(log_z)
         value = likelihood + moves.log_prior(now.chain) + now.emission.log_prior()
         history.append(value)
-        if step and value - history[-2] < options.tol * (1 + abs(value)):
-            converged = True
+        converged = step > 0 and value - history[-2] < options.tol * (1 + abs(value))
+        if final:
             break
-        if step == options.max_iter:
+        visits, last = found.weights.sum(0), getattr(found, "last", None)
+        if converged or step == options.max_iter:
             break
         emission = now.emission.fit_weighted(evidence.rows, found.weights)
         now = Parameters(moves.estimate(found, now.chain), emission)
-    return Fit(now, likelihood, history, converged)
+    if final and type(now.chain) is HiddenChain:
+        last = filtered.probabilities[evidence.offsets[1:] - 1]
+    usable = last is not None and len(last) and type(now.chain) is HiddenChain
+    return Fit(now, likelihood, history, converged, visits, last if usable else None)
+
+
+def _possible(log_z: Array) -> float:
+    """The log-likelihood of all sequences."""
+    total = float(log_z.sum())
+    if total == -np.inf:
+        raise ValueError(
+            f"sequence {int(np.argmin(log_z))} is impossible under the present parameters: a fixed zero, or a "
+            "state that is not allowed, leaves it no path; free the zero (NaN), or give a prior"
+        )
+    return total
 
 
 def best_of(
-    search: Any, evidence: Evidence, moves: Moves, starts: list[Parameters], options: Options, jobs: int
+    search: Any,
+    evidence: Evidence,
+    moves: Moves,
+    starts: list[Parameters],
+    options: Options,
+    jobs: int,
 ) -> tuple[Fit, list[float]]:
     """The best fit over several starts by `search` (`maximise`, or another one), and the objective of each."""
     if len(starts) == 1 or jobs == 1:
@@ -220,21 +249,18 @@ def report(fit: Fit, evidence: Evidence, options: Options, names: list[Any]) -> 
     if not fit.converged and options.max_iter > 1:
         last = float(steps[-1]) if len(steps) else np.nan
         warnings.warn(
-            f"stopped after {options.max_iter} iterations, the last of which still raised the likelihood by {last:.3g}; "
+            f"stopped after {options.max_iter} iterations, the last still raised the likelihood by {last:.3g}; "
             "raise max_iter, or tol",
             ConvergenceWarning,
             stacklevel=4,
         )
-    if options.max_iter > 1:
-        visits = expectations(evidence, fit.parameters, Options(0, 0.0)).weights.sum(0)
-        dead = [names[k] for k in np.flatnonzero(visits < 1e-6 * max(evidence.length, 1))]
-        if dead:
-            warnings.warn(
-                f"no step belongs to state(s) {dead}: the data do not need so many states; use fewer, or other starts "
-                "(n_init)",
-                ConvergenceWarning,
-                stacklevel=4,
-            )
+    dead = [names[k] for k in np.flatnonzero(fit.visits < 1e-6 * max(evidence.length, 1))]
+    if dead and options.max_iter > 1:
+        warnings.warn(
+            f"no step belongs to state(s) {dead}: the data need fewer states, or other starts (n_init)",
+            ConvergenceWarning,
+            stacklevel=4,
+        )
 
 
 # -- starts --------------------------------------------------------------------------------------

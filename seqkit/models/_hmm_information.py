@@ -1,4 +1,4 @@
-"""Likelihoods of hidden Markov models as functions of real coordinates: gradients, standard errors, direct maximisation."""
+"""Likelihoods of hidden Markov models as functions of real coordinates: gradients, errors, direct maximisation."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ _EDGE = 1e-7  # probabilities below this are at their bound: no coordinate leads
 
 
 class Piece(NamedTuple):
-    """Some coordinates and what they move: elements `where` of the array `name`, all of state `state` (None: of all)."""
+    """Some coordinates and what they move: elements `where` of the array `name`, of one state (None: of all)."""
 
     name: str
     kind: str
@@ -43,7 +43,10 @@ class Coordinates:
         self.at, self.moves, self.unit = at, moves, unit
         self.arrays = {"initial": at.chain.initial, "transition": at.chain.transition}
         self.arrays |= {f"emission.{name}": v for name, v in at.emission.parameters().items()}
-        free = {"initial": np.isnan(moves.initial) & (not moves.stationary), "transition": np.isnan(moves.transition)}
+        free = {
+            "initial": np.isnan(moves.initial) & (not moves.stationary),
+            "transition": np.isnan(moves.transition),
+        }
         free |= {f"emission.{name}": np.asarray(mask) for name, mask in at.emission.free.items()}
         self.pieces: list[Piece] = []
         for name, value in self.arrays.items():
@@ -59,13 +62,17 @@ class Coordinates:
                     top = inner[np.argmax(value[row][inner])]
                     others = inner[inner != top]
                     state = row[0] if row else None
-                    self.pieces.append(Piece(name, "simplex", (row, others, top), state, len(others)))
+                    self.pieces.append(
+                        Piece(name, "simplex", (row, others, top), state, len(others))
+                    )
             return
         if last == "cov":
             for row in np.ndindex(value.shape[:-2]):
                 if free[row].any():
                     n = value.shape[-1]
-                    self.pieces.append(Piece(name, "cov", row, row[0] if row else None, n * (n + 1) // 2))
+                    self.pieces.append(
+                        Piece(name, "cov", row, row[0] if row else None, n * (n + 1) // 2)
+                    )
             return
         kind = "positive" if last in _POSITIVE else "unit" if last == "probability" else "real"
         for index in zip(*np.nonzero(free), strict=True):
@@ -85,7 +92,11 @@ class Coordinates:
             lower[np.diag_indices_from(lower)] = np.log(np.diag(lower))
             return lower[np.tril_indices_from(lower)]
         value = array[piece.where]
-        change = {"positive": np.log, "unit": lambda p: np.log(p / (1 - p)), "real": lambda x: x / self.unit}
+        change: dict[str, Any] = {
+            "positive": np.log,
+            "unit": lambda p: np.log(p / (1 - p)),
+            "real": lambda x: x / self.unit,
+        }
         return np.atleast_1d(change[piece.kind](value))
 
     def _write(self, piece: Piece, array: Array, x: Array) -> None:
@@ -102,7 +113,11 @@ class Coordinates:
             lower[np.diag_indices(n)] = np.exp(np.diag(lower))
             array[piece.where] = lower @ lower.T
         else:
-            change = {"positive": np.exp, "unit": lambda z: 1 / (1 + np.exp(-z)), "real": lambda z: z * self.unit}
+            change: dict[str, Any] = {
+                "positive": np.exp,
+                "unit": lambda z: 1 / (1 + np.exp(-z)),
+                "real": lambda z: z * self.unit,
+            }
             array[piece.where] = change[piece.kind](x[0])
 
     def arrays_at(self, x: Array) -> dict[str, Array]:
@@ -117,7 +132,9 @@ class Coordinates:
     def model(self, x: Array) -> Parameters:
         """The model at coordinates `x`."""
         arrays = self.arrays_at(x)
-        emission = {n.removeprefix("emission."): v for n, v in arrays.items() if n.startswith("emission.")}
+        emission = {
+            n.removeprefix("emission."): v for n, v in arrays.items() if n.startswith("emission.")
+        }
         hidden = HiddenChain(arrays["initial"], arrays["transition"])
         return Parameters(hidden, self.at.emission.with_parameters(emission))
 
@@ -129,7 +146,11 @@ class Coordinates:
         """
         now = self.model(x)
         found = expectations(evidence, now, Options(0, 0.0))
-        value = float(found.log_partition.sum()) + self.moves.log_prior(now.chain) + now.emission.log_prior()
+        value = (
+            float(found.log_partition.sum())
+            + self.moves.log_prior(now.chain)
+            + now.emission.log_prior()
+        )
         gradient = np.empty(len(x))
         for piece, a, b in zip(self.pieces, self.edges[:-1], self.edges[1:], strict=True):
             for i in range(a, b):
@@ -145,15 +166,18 @@ class Coordinates:
         """The part of the expected complete-data log density that this piece moves."""
         if not piece.name.startswith("emission."):
             with np.errstate(divide="ignore", invalid="ignore"):
-                pairs = ((found.transition, model.chain.transition), (found.initial, model.chain.initial))
+                pairs = (
+                    (found.transition, model.chain.transition),
+                    (found.initial, model.chain.initial),
+                )
                 terms = sum(float(np.where(c > 0, c * np.log(p), 0.0).sum()) for c, p in pairs)
             return terms + self.moves.log_prior(model.chain)
         one = piece.state is not None
         law = model.emission.order([piece.state]) if one else model.emission
         weights = found.weights[:, [piece.state]] if one else found.weights
         with np.errstate(invalid="ignore"):
-            terms = np.where(weights > 0, weights * law.log_density(evidence.rows), 0.0)
-        return float(terms.sum()) + model.emission.log_prior()
+            density = np.where(weights > 0, weights * law.log_density(evidence.rows), 0.0)
+        return float(density.sum()) + model.emission.log_prior()
 
 
 def _unit(evidence: Evidence) -> float:
@@ -181,8 +205,10 @@ def climb(evidence: Evidence, moves: Moves, start: Parameters, options: Options)
     limits = {"maxiter": options.max_iter, "ftol": options.tol, "gtol": 1e-6, "maxls": 40}
     found = minimize(negative, x, jac=True, method="L-BFGS-B", callback=note, options=limits)
     now = space.model(found.x)
-    likelihood = float(expectations(evidence, now, Options(0, 0.0)).log_partition.sum())
-    return Fit(now, likelihood, history, bool(found.success))
+    ended = expectations(evidence, now, Options(0, 0.0))
+    return Fit(
+        now, float(ended.log_partition.sum()), history, bool(found.success), ended.weights.sum(0)
+    )
 
 
 def standard_errors(
@@ -200,7 +226,9 @@ def standard_errors(
     for i in range(n):
         move = np.zeros(n)
         move[i] = step
-        curve[i] = (space.score(x + move, evidence)[1] - space.score(x - move, evidence)[1]) / (2 * step)
+        curve[i] = (space.score(x + move, evidence)[1] - space.score(x - move, evidence)[1]) / (
+            2 * step
+        )
     information = -(curve + curve.T) / 2
     values, vectors = np.linalg.eigh(information)
     usable = values > 1e-8 * max(values.max(initial=0.0), 1e-300)
@@ -217,12 +245,23 @@ def standard_errors(
     for name, parts in slopes.items():
         if parts:
             J = np.stack(parts).reshape(n, -1)
-            errors[name] = np.sqrt(np.maximum(np.einsum("ip,ij,jp->p", J, covariance, J), 0.0)).reshape(errors[name].shape)
+            errors[name] = np.sqrt(
+                np.maximum(np.einsum("ip,ij,jp->p", J, covariance, J), 0.0)
+            ).reshape(errors[name].shape)
         for index in np.ndindex(errors[name].shape):
             shown = errors[name][index]
             label = name.removeprefix("emission.")
-            rows.append((label, *_described(label, index, names), space.arrays[name][index], shown if shown > 0 else np.nan))
-    frame = pd.DataFrame(rows, columns=["parameter", "state", "element", "estimate", "standard_error"])
+            rows.append(
+                (
+                    label,
+                    *_described(label, index, names),
+                    space.arrays[name][index],
+                    shown if shown > 0 else np.nan,
+                )
+            )
+    frame = pd.DataFrame(
+        rows, columns=["parameter", "state", "element", "estimate", "standard_error"]
+    )
     return frame.set_index(["parameter", "state", "element"])
 
 

@@ -37,7 +37,7 @@ class Moves(Record):
     def _check_stationary(self) -> None:
         if (self.transition == 1.0).any():
             raise ValueError(
-                "initial='stationary' needs a chain that never stays in one state for ever, but transition has a fixed 1"
+                "initial='stationary' needs a chain that leaves every state, but transition has a fixed 1"
             )
 
     @property
@@ -103,7 +103,7 @@ def stationary(A: Array) -> Array:
 
 
 def _stationary(A: Array) -> tuple[Array, Array]:
-    """pi and G = (I - A + U)^-1, U all ones: pi = 1' G, and d pi = pi dA G where rows keep their sums (Schweitzer 1968)."""
+    """pi = 1' G and G = (I - A + U)^-1, U all ones; d pi = pi dA G where rows keep their sums (Schweitzer 1968)."""
     system = 1.0 - A
     system.flat[:: len(A) + 1] += 1.0
     try:
@@ -117,8 +117,8 @@ def _stationary(A: Array) -> tuple[Array, Array]:
 def _stationary_step(first: Array, counts: Array, A: Array, given: Array) -> Array:
     """Raise sum counts log A + sum first log pi(A) from A.
 
-    Setting the derivative under the constraints to zero gives A_ij ~ counts_ij + A_ij g_ij, g the gradient of the second
-    sum; iterated, with steps halved until the sum rises.
+    Setting the derivative under the constraints to zero gives A_ij ~ counts_ij + A_ij g_ij, g the gradient of the
+    second sum; iterated, with steps halved until the sum rises.
     """
 
     def value(matrix: Array) -> tuple[float, Array, Array]:

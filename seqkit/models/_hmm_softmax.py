@@ -80,7 +80,8 @@ class SoftmaxChain(HiddenChain):
         if index is not None:
             weights = np.zeros_like(logs)
             np.add.at(weights, index, found.probabilities)
-        return chain.Expected(found.log_partition, first, pairs, weights)
+        last = found.probabilities[offsets[1:] - 1]
+        return chain.Expected(found.log_partition, first, pairs, weights, last)
 
 
 class SoftmaxMoves(Moves):

@@ -9,6 +9,9 @@ from seqkit.data.sequences import Array
 from seqkit.persistence import Record
 
 _TRIED = (0.05, 0.1, 0.2, 0.5, 1.0, 2.0, 4.0)  # weights of shorter endings, when they are chosen
+_NEGLIGIBLE = (
+    1e-3  # a tag so much less probable than the best one is no candidate of an unknown word
+)
 _HELD_OUT = 2000  # rare words that the choice is made by
 
 
@@ -136,6 +139,7 @@ class Lexicon(Record):
         numbers[strange] = len(known) + np.arange(len(strange))
         unknown = [words[i] for i in strange]
         law = np.stack([self._guess(word) for word in unknown])
+        law = np.where(law >= _NEGLIGIBLE * law.max(axis=1, keepdims=True), law, 0.0)
         row, tag = np.nonzero(law)
         kind = capitalised(unknown) if self.kinds == 2 else np.zeros(len(unknown), dtype=np.int64)
         labels = tag * self.kinds + kind[row]

@@ -164,7 +164,7 @@ class StateSpaceForecaster(Forecaster):
         """
         data, runs = self._runs(x, covariates)
         total = sum(kalman.log_likelihood(run.system, run.y) for run in runs)
-        return float(total) + self._log_jacobian(self._intake(x, "x", self._fitted()), data)
+        return float(total) + self._jacobian(self._intake(x, "x", self._fitted()), data)
 
     # -- the contract ----------------------------------------------------------------------------
 
