@@ -544,6 +544,21 @@ def test_an_impossible_sequence_is_named_or_nan(kernel):
         kernel("sample", *arrays, offsets=offsets, n=2, rng=np.random.default_rng(0))
 
 
+@pytest.mark.parametrize("size", [1, 2, 5, 9])
+def test_an_impossible_sequence_spoils_no_other(kernel, size):
+    initial, transition = np.full(size, 1 / size), np.full((size, size), 1 / size)
+    potentials = np.random.default_rng(size).normal(size=(12, size))
+    potentials[5] = -np.inf
+    offsets, ends = np.array([0, 4, 7, 12]), np.array([0, 4, 9])
+    others = np.delete(np.arange(12), [4, 5, 6])
+    possible = potentials[others]
+    for function in ("filter", "marginals", "pair_marginals"):
+        found = kernel(function, initial, transition, potentials, offsets=offsets)
+        exact = kernel(function, initial, transition, possible, offsets=ends)
+        found, exact = (x[1] if isinstance(x, tuple) else x for x in (found, exact))
+        same(found[others], exact)
+
+
 BAD: dict[str, tuple[dict[str, Any], str]] = {  # what is wrong, and what the error says came
     "initial": ({"initial": np.ones(4)}, r"initial.*\(4,\)"),
     "initial-matrix": ({"initial": np.ones((3, 3))}, r"initial.*\(3, 3\)"),

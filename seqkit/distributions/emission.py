@@ -170,11 +170,16 @@ class Emission:
         return channels == 1 and all(np.ndim(v) < 2 for v in self.parameters().values())
 
     def _matrix(self) -> Self:
-        """This emission with parameters (K, C)."""
-        if all(np.ndim(v) == 2 for v in self.parameters().values()):
-            return self
-        width = max((v.shape[1] for v in self.parameters().values() if np.ndim(v) == 2), default=1)
-        return self._with(*self._matrices(self.n_states, width))
+        """The laws alone, with parameters (K, C) and without the options of a fit."""
+        values, kinds = self.parameters(), {np.ndim(v) for v in self.parameters().values()}
+        if kinds == {1}:
+            values = {name: v[:, None] for name, v in values.items()}
+        elif kinds != {2}:
+            values = self._matrices(self.n_states, max(self.channels, 1))[0]
+        made = self._with(values, {})
+        for option in ("_free", "prior", "floor"):
+            vars(made).pop(option, None)
+        return made
 
     # -- rows ------------------------------------------------------------------------------------
 

@@ -84,7 +84,7 @@ class Poisson(Emission, Distribution):
         return (values < 0) | (values != np.floor(values)) & ~np.isnan(values)
 
     def log_density(self, rows: Rows) -> Array:
-        rate = self._matrix().rate
+        rate = self.rate if self.rate.ndim == 2 else self.rate[:, None]
         if not rate.all():
             return super().log_density(rows)
         from scipy.special import gammaln

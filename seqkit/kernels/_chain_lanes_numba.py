@@ -20,7 +20,6 @@ from typing import Any
 import numpy as np
 from llvmlite import ir
 from numba import njit, types
-from numba.extending import intrinsic
 
 from ._chain_numba import COMPILED, INLINED, INNER
 from ._vectors_numba import (
@@ -30,6 +29,7 @@ from ._vectors_numba import (
     exponential,
     get,
     if_greater,
+    intrinsic,
     load,
     multiply,
     multiply_add,
@@ -44,7 +44,7 @@ from ._vectors_numba import (
 LANES = 8
 BLOCK = 128  # steps of a stretch: eight of them and their tables stay in the cache
 MOST_STATES = 4
-SHORTEST = 256  # steps; fewer are not worth the start
+SHORTEST = 5000  # steps; for fewer it is not worth a compilation
 LEAST = 1e-20  # of the elements of a transition
 TIRED = 1e-100  # sums below this are renormalised
 LOG_ONLY, FILTER, MARGINALS, COUNTS = 0, 1, 2, 3
@@ -98,7 +98,6 @@ def fits(initial: np.ndarray, transition: np.ndarray, length: int) -> bool:
         len(initial) <= MOST_STATES
         and length >= SHORTEST
         and transition.min() > LEAST
-        and initial.min() > LEAST
         and transition.sum(axis=1).max() < 2.0
     )
 

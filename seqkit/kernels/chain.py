@@ -75,7 +75,8 @@ def log_partition(
     array([0.033612])
     """
     run = _Run(initial, transition, log_potentials, rows, offsets)
-    run.forward(keep=False)
+    if not run.in_lanes("LOG_ONLY"):
+        run.forward(keep=False)
     return run.log_z
 
 
@@ -84,6 +85,8 @@ def filter(
 ) -> Filtered:
     """P(s_t | steps up to t): alpha_t(j) ~ phi_t(j) sum_i alpha_{t-1}(i) A(i, j) (Rabiner 1989, eq. 20)."""
     run = _Run(initial, transition, log_potentials, rows, offsets)
+    if run.in_lanes("FILTER"):
+        return Filtered(run.log_z, run.matrix())
     return Filtered(run.forward(keep=True), run.filtered())
 
 
@@ -92,8 +95,9 @@ def marginals(
 ) -> Marginals:
     """P(s_t | all steps) (Rabiner 1989, eq. 27); NaN in sequences without a possible path."""
     run = _Run(initial, transition, log_potentials, rows, offsets)
-    run.forward(keep=True)
-    run.backward(counting=False)
+    if not run.in_lanes("MARGINALS"):
+        run.forward(keep=True)
+        run.backward(counting=False)
     return Marginals(run.log_z, run.matrix())
 
 
@@ -102,6 +106,9 @@ def expected(
 ) -> Expected:
     """Expected numbers of first states, moves and visits (Baum et al. 1970; Rabiner 1989, eqs. 37-40)."""
     run = _Run(initial, transition, log_potentials, rows, offsets)
+    if run.in_lanes("COUNTS"):
+        gamma = run.matrix()
+        return Expected(run.log_z, gamma[0].copy(), run.moves, gamma, gamma[-1:].copy())
     run.forward(keep=True)
     initial_counts, moves, weights = run.backward(counting=True)
     if run.layered:  # every step has a transition of its own
@@ -269,6 +276,19 @@ class _Run:
         self.width = (K + 7) // 8 * 8
         self.safe = bool(self.initial.min() > _SAFE and self.transition.min() > _SAFE)
         self.log_z, self.unsound = np.empty(self.n), np.zeros(self.n, bool)
+
+    def in_lanes(self, mode: str) -> bool:
+        """Whether this was one long sequence of few states, and has been done in lanes (`_chain_lanes_numba`)."""
+        if self.K > 4 or self.length < 5000 or self.n > 1 or self.layered or len(self.rows):
+            return False
+        from . import _chain_lanes_numba as lanes
+
+        if not lanes.fits(self.initial, self.transition[0], self.length):
+            return False
+        self.F = aligned(8 if mode == "LOG_ONLY" else self.length * self.K + 8)
+        found = lanes.attempt(self.initial, self.transition[0], self.logs, getattr(lanes, mode), self.F)
+        self.log_z[0], self.moves = found
+        return not np.isnan(self.log_z[0])
 
     def _padded(self, transition: Array) -> Array:
         flat = aligned(len(transition) * self.width**2)

@@ -37,8 +37,8 @@ class HMMTagger(Model):
 
     Transitions mix the relative frequencies of one, two and three tags, with weights by deleted interpolation; words
     never seen are judged by their endings, learnt from rare words, and by what is known of them in lower case or
-    capitalised; the capitalisation of a word belongs to its state. The beginning and the end of a sentence count
-    as tags.
+    capitalised (tags a thousandth as probable as the best are left out); the capitalisation of a word belongs to its
+    state. The beginning and the end of a sentence count as tags.
 
     Parameters
     ----------
