@@ -11,7 +11,7 @@ import dataclasses
 from abc import ABC, abstractmethod
 from collections.abc import Hashable
 from pathlib import Path
-from typing import Any, Self, TypeVar
+from typing import Any, ClassVar, Self, TypeVar
 
 import numpy as np
 
@@ -34,6 +34,8 @@ class ConvergenceWarning(UserWarning):
 
 class Model(Record):
     """Hyper-parameters that can be read, set, copied, printed and saved."""
+
+    _given: ClassVar[frozenset[str]] = frozenset()  # models that are passed on as they are, fitted
 
     @classmethod
     def _names(cls) -> list[str]:
@@ -99,8 +101,10 @@ AnyModel = TypeVar("AnyModel", bound=Model)
 
 def clone(model: AnyModel) -> AnyModel:
     """An unfitted model with the same hyper-parameters, nested models cloned too."""
+    kept = model._given
     params = {
-        k: clone(v) if isinstance(v, Model) else v for k, v in model.get_params(deep=False).items()
+        k: clone(v) if isinstance(v, Model) and k not in kept else v
+        for k, v in model.get_params(deep=False).items()
     }
     return type(model)(**params)
 
@@ -156,7 +160,7 @@ class Forecaster(Model, ABC):
                 f"{type(self).__name__}.fit learns from x alone; pass inputs as covariates=, not as y"
             )
         data = self._intake(x, "x")
-        inputs, names = _align_covariates(covariates, data.calendars, data.keys, data.single)
+        inputs, names = align_covariates(covariates, data.calendars, data.keys, data.single)
         vars(self).pop(
             "_header", None
         )  # unfitted until the end: a failing fit leaves no half-old model
@@ -300,7 +304,7 @@ class Forecaster(Model, ABC):
 
     def _inputs(self, covariates: Any, *where: Any, future: bool = False) -> Array | None:
         """The inputs at the given rows, checked against those of the fit."""
-        values, names = _align_covariates(covariates, *where, future=future)
+        values, names = align_covariates(covariates, *where, future=future)
         if names is None and self._input_names is not None:
             raise ValueError(
                 f"the model was fitted with the covariates {list(self._input_names)}; give them here too"
@@ -364,7 +368,7 @@ def _shorten(keys: tuple[Hashable, ...]) -> str:
     return f"[{shown}{', ...' if len(keys) > 4 else ''}] of {len(keys)} series"
 
 
-def _align_covariates(
+def align_covariates(
     covariates: Any,
     calendars: tuple[Calendar, ...],
     keys: tuple[Hashable, ...],

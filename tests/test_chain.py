@@ -295,6 +295,47 @@ def test_implementations_agree_on_long_ragged_sequences(size, shape, layers):
         same(*pairs, 1e-11)
 
 
+@pytest.mark.parametrize("length", [4_096, 5_000, 5_001, 6_145, 6_151, 7_169])
+@pytest.mark.parametrize("size", [1, 2, 3, 4])
+def test_few_states_over_many_steps(size, length):
+    """Where stretches of a long chain are done side by side, and blocks of them follow each other."""
+    pytest.importorskip("torch").set_num_threads(1)
+    compiled, twin = KERNELS[0], KERNELS[2]
+    rng = np.random.default_rng([size, length])
+    initial, transition = rng.dirichlet(np.ones(size)), rng.dirichlet(np.ones(size), size)
+    potentials = rng.normal(-30, 5, (length, size))
+    potentials[100:1_500] *= rng.uniform(1, 40, (1_400, 1))  # outliers, and
+    potentials[2_000:2_010] = 0.0  # missing steps
+    potentials[3_000:3_100, : size - 1] = -np.inf  # forced states
+    arrays = initial, transition, potentials
+    for function in ("log_partition", "filter", "marginals", "expected", "viterbi"):
+        mine, other = (kernel(function, *arrays) for kernel in (compiled, twin))
+        mine, other = (x if isinstance(x, tuple) else (x,) for x in (mine, other))
+        for a, b in zip(mine, other, strict=True):
+            same(a, b, 1e-11)
+
+
+@each_case
+def test_plain_recursions_in_logs_are_the_compiled_ones(case):
+    plain = import_module("seqkit.kernels._chain_plain")
+    compiled = import_module("seqkit.kernels._chain_logs_numba")
+    initial, transition, logs = make(case)
+    exact = oracles.chain(initial, transition, logs)
+    with np.errstate(divide="ignore"):
+        start, moves = np.log(initial), np.log(transition).reshape(-1, *transition.shape[-2:])
+    alpha, log_z = plain.forward_logs(start, moves, logs)
+    same(log_z, exact.log_partition)
+    same(np.exp(alpha), np.exp(compiled.forward_logs(start, moves, logs)[0]))
+    for count in {1, len(logs)} if len(logs) > 1 else {1}:
+        pairs, other = np.zeros((2, count, *moves.shape[1:]))
+        same(plain.backward_logs(moves, logs, alpha, pairs), exact.marginals())
+        compiled.backward_logs(moves, logs, alpha, other)
+        same(pairs, other)
+    path, score = plain.best_path(start, moves, logs)
+    same(score, exact.best(1)[0])
+    same(exact.log_weight_of(path), score)
+
+
 # Gradients
 
 

@@ -156,6 +156,10 @@ def test_states_are_reordered_and_saved(name: str, tmp_path: Any) -> None:
     assert back == e
     np.testing.assert_array_equal(back.log_density(rows), density)
     assert e.n_states == 3 and back.with_parameters(e.parameters()).fitted
+    blank = family.for_columns(range(e.channels)).with_parameters(e.parameters())
+    assert blank.fitted and blank.n_free == e.n_free  # a start for a further fit
+    np.testing.assert_allclose(blank.order([1, 0]).log_density(rows), density[:, [1, 0]], rtol=1e-9)
+    assert blank.fit_weighted(rows, np.ones_like(density)).fitted
     np.testing.assert_allclose(
         e.with_parameters(e.parameters()).log_density(rows), density, rtol=1e-9
     )
@@ -203,6 +207,28 @@ def test_draws_have_the_laws_moments(name: str) -> None:
     at_rows = e.laws(rows)[1]
     assert at_rows.shape == rows.values.shape
     np.testing.assert_allclose(at_rows.mean[-1], law.mean)
+
+
+@named
+def test_what_was_drawn_is_recovered(name: str) -> None:
+    """Twice the gain in likelihood over the truth is chi-squared with one degree of freedom for each free parameter."""
+    if "prior" in name or "mixture" in name:
+        return  # pulled away from the maximum; many maxima
+    family, rows, rng = problem(name, 0)
+    truth = family.fit_weighted(rows, rng.dirichlet([0.5] * 2, len(rows.values)))
+    states = np.repeat([0, 1], 2000)
+    covariates = None
+    if isinstance(family, LinearRegression):
+        covariates = rng.normal(size=(4000, 3))
+    x = truth.draw(states, rng, covariates)
+    rows = truth.make_rows(x, np.array([0, 2000, 4000]), covariates)
+    weights = np.zeros((len(rows.values), 2))
+    np.add.at(weights, (np.arange(4000) if rows.index is None else rows.index, states), 1.0)
+    found = family.fit_weighted(rows, weights)
+    for _ in range(20 if name.startswith("student") else 1):
+        found = found.fit_weighted(rows, weights)
+    gain = 2 * (objective(found, rows, weights) - objective(truth, rows, weights))
+    assert -1e-6 < gain < stats.chi2.ppf(1 - 1e-5, found.n_free)
 
 
 # -- densities -----------------------------------------------------------------------------------
@@ -645,6 +671,32 @@ def test_product_by_names_and_by_position() -> None:
 def test_errors_say_what_to_do(call: Callable[[], Any], error: type[Exception], match: str) -> None:
     with pytest.raises(error, match=match):
         call()
+
+
+def test_laws_are_plain_distributions() -> None:
+    e = Poisson(prior=Gamma(2.0, 1.0))
+    e = e.fit_weighted(e.make_rows([[1.0], [3.0]]), np.ones((2, 2)))
+    assert e.law(0) == Poisson(e.rate[:1]) and e.channels == 1
+    assert (
+        repr(Normal(covariance="full")) == "Normal(covariance='full')"
+        and repr(Poisson()) == "Poisson()"
+    )
+    assert repr(Poisson([1.0])) == "Poisson(shape=(1,))"
+
+
+def test_extreme_parameters_keep_their_digits() -> None:
+    narrow = VonMises([0.0], [5e4])
+    np.testing.assert_allclose(narrow.var, 1 / 5e4, rtol=1e-4)
+    np.testing.assert_allclose(
+        narrow.log_prob(0.01), stats.norm(0, narrow.scale).logpdf(0.01), rtol=1e-4
+    )
+    almost = NegativeBinomial([7.0], [1e-6])  # a Poisson law in all but name
+    rows = almost.make_rows([[3.0], [9.0]])
+    np.testing.assert_allclose(
+        almost.log_density(rows), Poisson([7.0]).log_density(rows), rtol=1e-5
+    )
+    tight = Gamma([1e8], [1e4])
+    np.testing.assert_allclose(tight.log_prob(1e4), stats.norm(1e4, 1.0).logpdf(1e4), rtol=1e-6)
 
 
 def test_not_positive_definite_is_named() -> None:

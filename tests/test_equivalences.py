@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+from scipy import stats
 
 import seqkit
 from seqkit.models.arma import ARMA
@@ -150,3 +151,27 @@ def test_structural_autoregression_is_arma():
     one = structural.Autoregressive(2, observation_var=0.0).fit(y)
     two = ARMA(2, 0, trend="n").fit(y)
     np.testing.assert_allclose(one.log_likelihood_, two.log_likelihood_, rtol=0, atol=1e-4)
+
+
+def test_one_hidden_state_is_an_independent_sample():
+    rng = np.random.default_rng(0)
+    y = rng.normal(3.0, 2.0, 80)
+    model = seqkit.HMM(1, seqkit.Normal()).fit(y)
+    law = stats.norm(y.mean(), y.std())
+    np.testing.assert_allclose(model.log_likelihood_, law.logpdf(y).sum(), rtol=1e-12)
+    np.testing.assert_allclose(np.ravel(model.predict(3).interval(80)), [*law.interval(0.8)] * 3)
+    np.testing.assert_allclose(model.aic_, -2 * model.log_likelihood_ + 4)
+
+
+def test_equal_rows_of_transitions_are_a_mixture():
+    y = np.array([0.3, 4.0, np.nan, 5.5, -1.0])
+    weights, laws = np.array([0.3, 0.7]), [stats.norm(0.0, 1.0), stats.norm(5.0, 2.0)]
+    given = {"initial": weights, "transition": [weights, weights]}
+    model = seqkit.HMM.from_params(**given, emission=seqkit.Normal([0.0, 5.0], [1.0, 2.0]))
+    joint = np.column_stack([w * law.pdf(y) for w, law in zip(weights, laws, strict=True)])
+    joint[2] = weights
+    np.testing.assert_allclose(model.log_likelihood(y), np.log(joint.sum(1)).sum(), rtol=1e-12)
+    both = joint / joint.sum(1, keepdims=True)
+    np.testing.assert_allclose(model.decode_proba(y), both, atol=1e-14)
+    np.testing.assert_allclose(model.filter(y), both, atol=1e-14)
+    assert model.decode(y).tolist() == both.argmax(1).tolist()

@@ -60,6 +60,20 @@ def _arma(season: int | None) -> Forecaster:
     return seqkit.ARMA(1, 1)
 
 
+def _hmm(season: int | None) -> Forecaster:
+    """Two regimes, each with a level of its own, of the changes of the series."""
+    import seqkit
+
+    return seqkit.HMM(2, n_init=3, scale=seqkit.Difference())
+
+
+def _switching_ar(season: int | None) -> Forecaster:
+    """Two regimes, each an autoregression of its own (Hamilton 1989)."""
+    import seqkit
+
+    return seqkit.HMM(2, seqkit.LinearAutoregression(2), n_init=3, scale=seqkit.Standard())
+
+
 MODELS: dict[str, Recipe] = {
     "naive": _plain("Naive"),
     "snaive": _seasonal("SeasonalNaive"),
@@ -76,10 +90,14 @@ MODELS: dict[str, Recipe] = {
     "trend": _plain("LocalLinearTrend"),
     "structural": _structural,
     "lds": _lds,
+    "hmm": _hmm,
+    "switching_ar": _switching_ar,
 }
 WRAPPER = "conformal"
 # Quick ones. The first is the base of relative scores; ar:scale=diff is AR on differences.
-DEFAULT_MODELS = "naive2,snaive,drift,mean,theta,ets,ar,ar:scale=diff,level,structural,lds"
+DEFAULT_MODELS = (
+    "naive2,snaive,drift,mean,theta,ets,ar,ar:scale=diff,level,structural,lds,hmm,switching_ar"
+)
 KNOWN_MODELS = f"{', '.join(MODELS)}, and {WRAPPER}: before any of them"
 
 

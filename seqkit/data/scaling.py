@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 
-from seqkit.distributions import Distribution, Exp, Power
+from seqkit.distributions import Distribution, Exp, PathMixture, Power
 from seqkit.persistence import Record
 
 from .sequences import Array, Sequences
@@ -279,6 +279,8 @@ class Difference(Scaling):
         return np.concatenate([self._difference(rows)[self.memory :] for rows in joined])
 
     def restore(self, forecast: Distribution) -> Distribution:
+        if isinstance(forecast, PathMixture):
+            forecast = forecast.sampled()
         if not all(
             hasattr(member, "linear") for member in getattr(forecast, "members", [forecast])
         ):

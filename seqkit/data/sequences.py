@@ -360,9 +360,13 @@ def as_sequences(x: Any, *, name: str = "x", frequency: Any = None) -> Sequences
 def _from_parts(
     parts: list[Any], keys: tuple[Hashable, ...], name: str, frequency: Any
 ) -> Sequences:
-    if all(type(p) is np.ndarray and p.dtype == np.float64 for p in parts):
-        if len({p.shape[1:] for p in parts}) == 1 and all(p.ndim < 3 and p.size for p in parts):
-            return _from_arrays(parts, keys, name)
+    plain = all(type(p) is np.ndarray and p.dtype == np.float64 for p in parts)
+    if (
+        plain
+        and len({p.shape[1:] for p in parts}) == 1
+        and all(p.ndim < 3 and p.size for p in parts)
+    ):
+        return _from_arrays(parts, keys, name)
     made = []
     for key, part in zip(keys, parts, strict=True):
         what = f"{name}[{key!r}]"

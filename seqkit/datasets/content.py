@@ -36,12 +36,19 @@ class Corpus(NamedTuple):
     dev: Any
     test: Any
 
+    def __repr__(self) -> str:
+        return f"Corpus(train={self.train!r}, dev={self.dev!r}, test={self.test!r})"
+
 
 class Tagged(NamedTuple):
     """Sentences (lists of tokens) and one tag per token."""
 
     sentences: list[list[str]]
     tags: list[list[str]]
+
+    def __repr__(self) -> str:
+        tokens = sum(map(len, self.sentences))
+        return f"Tagged({len(self.sentences):,} sentences of {tokens:,} tokens)"
 
 
 class Labelled(NamedTuple):

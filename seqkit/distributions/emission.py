@@ -73,7 +73,8 @@ class Emission:
                 f"{type(self).__name__} has no parameter {unknown[0]!r}; it has {list(self._names)}"
             )
         values = {name: np.asarray(value, float) for name, value in parameters.items()}
-        return self._with(self.parameters() | values, self.free)
+        values = self.parameters() | values
+        return self._with(values, resized(self.free, values))
 
     @property
     def free(self) -> dict[str, Array]:
@@ -148,21 +149,20 @@ class Emission:
 
     def _matrices(self, states: int, channels: int) -> tuple[dict[str, Array], dict[str, Array]]:
         """Parameters and what of them is free, each (K, C); parameters of one axis run over states."""
-        parameters, free = {}, self.free
-        masks = {}
+        free, shape = self.free, (states, channels)
+        parameters, masks = {}, {}
         for name, value in self.parameters().items():
-            value = np.asarray(value, float)
-            mask = np.broadcast_to(free[name], value.shape)
-            if value.ndim == 1:
-                value, mask = value[:, None], mask[:, None]
-            try:
-                parameters[name] = np.array(np.broadcast_to(value, (states, channels)))
-            except ValueError:
-                raise ValueError(
-                    f"{name} of {type(self).__name__} has shape {np.shape(getattr(self, self._names[name]))}; for "
-                    f"{states} states and {channels} channels give ({states},) or ({states}, {channels})"
-                ) from None
-            masks[name] = np.array(np.broadcast_to(mask, (states, channels)))
+            parts = np.asarray(value, float), np.asarray(free[name])
+            value, mask = (part[:, None] if part.ndim == 1 else part for part in parts)
+            if value.shape != shape or mask.shape != shape:
+                try:
+                    value, mask = (np.broadcast_to(part, shape) for part in (value, mask))
+                except ValueError:
+                    raise ValueError(
+                        f"{name} of {type(self).__name__} has shape {parts[0].shape}; for {states} states and "
+                        f"{channels} channels give ({states},) or {shape}"
+                    ) from None
+            parameters[name], masks[name] = value.copy(), mask.copy()
         return parameters, masks
 
     def _flat(self, channels: int) -> bool:
@@ -314,6 +314,11 @@ def observed(rows: Rows, weights: Array) -> Iterator[tuple[int, Array, Array, Ar
                 raise ValueError(f"channel {c} has no observed value to learn from; leave it out")
             w = np.where(alive, w, pooled[:, None])
         yield c, x, w, alive
+
+
+def resized(free: Mapping[str, Array], values: Mapping[str, Array]) -> dict[str, Array]:
+    """Masks of the size of what they mask: one answer may stand for all elements."""
+    return {n: np.broadcast_to(m, values[n].shape) if m.ndim == 0 else m for n, m in free.items()}
 
 
 def held(estimate: Any, fixed: Array) -> Array:

@@ -114,7 +114,8 @@ class GaussianMixture(Emission, Record):
         if self.covariance == "tied" and "cov" in values:
             values["cov"] = np.repeat(values["cov"][:, None], self.n_components, axis=1)
         merged = {name: v.reshape(-1, *v.shape[2:]) for name, v in values.items()}
-        return self._made(weights, self.parts.with_parameters(merged), self.free["weights"])
+        free = np.broadcast_to(self.free["weights"], weights.shape)
+        return self._made(weights, self.parts.with_parameters(merged), free)
 
     @property
     def free(self) -> dict[str, Array]:

@@ -9,7 +9,7 @@ from typing import Any, Self
 import numpy as np
 
 from .base import Array, Distribution
-from .emission import Emission, Rows
+from .emission import Emission, Rows, resized
 
 LOG_2PI = float(np.log(2 * np.pi))
 
@@ -199,7 +199,7 @@ class Normal(Emission, Distribution):
         known = self.parameters()
         if unknown := [name for name in values if name not in known]:
             raise ValueError(f"this Normal has no parameter {unknown[0]!r}; it has {list(known)}")
-        return self._with(known | values, self.free)
+        return self._with(known | values, resized(self.free, known | values))
 
     def _with(self, parameters: Mapping[str, Array], free: dict[str, Array]) -> Self:
         made = object.__new__(type(self))

@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 
 from .base import Array, Distribution
+from .empirical import Empirical
 from .mixture import Mixture
 
 
@@ -39,6 +40,10 @@ class PathMixture(Mixture):
             else:
                 drawn[at] = law.sample(n, rng)[at]
         return drawn
+
+    def sampled(self, n: int = 2000, seed: int = 0) -> Empirical:
+        """Paths of values, for what needs steps that are joint and can be summed."""
+        return Empirical(self.sample(n, np.random.default_rng(seed)))
 
     def affine(self, shift: Any, factor: Any) -> Distribution:
         if np.ndim(shift) == 0 and np.ndim(factor) == 0 and not self.discrete:

@@ -55,6 +55,10 @@ class Dirichlet(Prior):
 
     def __init__(self, alpha: Any):
         self.alpha = _positive(alpha, "alpha")
+        if np.any(self.alpha < 1):
+            raise ValueError(
+                f"alpha must be at least 1, below which there is no mode; got {self.alpha.min()}"
+            )
 
     def at(self, key: Any) -> Dirichlet:
         """The prior of the states at `key`."""

@@ -45,8 +45,8 @@ LANES = 8
 BLOCK = 128  # steps of a stretch: eight of them and their tables stay in the cache
 MOST_STATES = 4
 SHORTEST = 5000  # steps; for fewer it is not worth a compilation
-LEAST = 1e-20  # of the elements of a transition
-TIRED = 1e-100  # sums below this are renormalised
+LEAST = 1e-60  # of the elements of a transition
+TIRED = 1e-30  # sums below this are renormalised
 LOG_ONLY, FILTER, MARGINALS, COUNTS = 0, 1, 2, 3
 _exp = exponential(-600.0)
 
@@ -455,7 +455,7 @@ def attempt(
     Returns log Z, NaN where the plain recursions must do it, and expected moves (K, K) of COUNTS.
     """
     T, K = logs.shape
-    every = int(max(1.0, min(16.0, 100 / -np.log10(min(transition.min(), 0.1)))))
+    every = int(max(1.0, min(16.0, 60 / -np.log10(min(transition.min(), 0.1)))))
     blocks = -(-((T - 1) // LANES) // BLOCK)
     size = (4 * K * K + 3 * K + 2 + 2 * BLOCK * K) * LANES
     raw = np.empty(size + LANES)

@@ -286,7 +286,9 @@ class _Run:
         if not lanes.fits(self.initial, self.transition[0], self.length):
             return False
         self.F = aligned(8 if mode == "LOG_ONLY" else self.length * self.K + 8)
-        found = lanes.attempt(self.initial, self.transition[0], self.logs, getattr(lanes, mode), self.F)
+        found = lanes.attempt(
+            self.initial, self.transition[0], self.logs, getattr(lanes, mode), self.F
+        )
         self.log_z[0], self.moves = found
         return not np.isnan(self.log_z[0])
 

@@ -161,12 +161,9 @@ class HiddenChain(Record):
         return paths
 
     def new_paths(self, n: int, length: int, rng: np.random.Generator) -> Array:
-        """`n` paths from the beginning, (n, length)."""
-        paths = np.empty((n, length), dtype=np.int64)
-        state = paths[:, 0] = draw(np.broadcast_to(self.initial, (n, self.n_states)), rng)
-        for t in range(1, length):
-            state = paths[:, t] = draw(self.transition[state], rng)
-        return paths
+        """`n` paths from the beginning, (n, length): those of steps that say nothing."""
+        silence = np.zeros((length, self.n_states))
+        return chain.sample(self.initial, self.transition, silence, n, rng)
 
 
 def draw(law: Array, rng: np.random.Generator) -> Array:

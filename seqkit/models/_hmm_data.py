@@ -18,7 +18,7 @@ from ._markov_data import Labels, as_codes
 class Symbols(Labels):
     """Numbers for emitted symbols; new ones are added while a vocabulary is learnt, the reserved one takes the rest."""
 
-    def __init__(self, emission: Categorical, closed: bool = False):
+    def __init__(self, emission: Categorical):
         super().__init__(list(emission.symbols) if emission.symbols is not None else None)
         self.unknown = emission.unknown
         if self.open and self.unknown is not None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import warnings
 from concurrent.futures import ThreadPoolExecutor
-from itertools import pairwise
+from itertools import pairwise, permutations
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -273,10 +273,51 @@ def starts(
     rng = np.random.default_rng(seed)
     made = []
     for number in range(count):
-        first = moves.spread(None if number == 0 else rng)
+        hidden = moves.spread(None if number == 0 else rng)
+        if number == 0 and _in_order(moves.transition):
+            weights = _segmented(evidence, K)
+            made.append(Parameters(hidden, emission.fit_weighted(evidence.rows, weights)))
+            continue
         weights = responsibilities(evidence.rows, K, rng, settle=number == 0 or number % 2 == 1)
-        made.append(Parameters(first, emission.fit_weighted(evidence.rows, weights)))
+        made.append(_matched(evidence, hidden, emission, weights, moves))
     return made
+
+
+def _in_order(transition: Array) -> bool:
+    """Whether states can only follow each other upwards."""
+    below = np.tril_indices(len(transition), -1)
+    return len(transition) > 1 and not np.nan_to_num(transition, nan=1.0)[below].any()
+
+
+def _segmented(evidence: Evidence, K: int) -> Array:
+    """Every sequence cut into K equal parts, one for each state in turn (Rabiner 1989, section VI)."""
+    lengths = np.diff(evidence.offsets)
+    step = np.arange(evidence.length) - np.repeat(evidence.offsets[:-1], lengths)
+    soft = 0.9 * np.eye(K)[step * K // np.repeat(lengths, lengths)] + 0.1 / K
+    index = evidence.rows.index
+    if index is None:
+        return soft
+    weights = np.zeros((len(evidence.rows.values), K))
+    np.add.at(weights, index, soft)
+    return weights
+
+
+def _matched(
+    evidence: Evidence, hidden: HiddenChain, emission: Emission, weights: Array, moves: Moves
+) -> Parameters:
+    """A start from clusters; where something tells the states apart, in the order that suits the data best."""
+    K = weights.shape[1]
+    own = [np.any(~np.asarray(mask)) for mask in emission.free.values()]
+    apart = any(own) or not np.isnan(moves.transition).all() or len(np.unique(hidden.initial)) > 1
+    orders = permutations(range(K)) if apart and 1 < K <= 4 else iter([tuple(range(K))])
+    fits = [
+        Parameters(hidden, emission.fit_weighted(evidence.rows, weights[:, list(order)]))
+        for order in orders
+    ]
+    if len(fits) == 1:
+        return fits[0]
+    values = [float(hidden.log_partition(*evidence.steps(fit.emission)).sum()) for fit in fits]
+    return fits[int(np.argmax(values))]
 
 
 def responsibilities(rows: Rows, K: int, rng: np.random.Generator, settle: bool) -> Array:

@@ -202,7 +202,7 @@ def climb(evidence: Evidence, moves: Moves, start: Parameters, options: Options)
 
     x = space.start()
     history.append(space.score(x, evidence)[0])
-    limits = {"maxiter": options.max_iter, "ftol": options.tol, "gtol": 1e-6, "maxls": 40}
+    limits = {"maxiter": options.max_iter, "ftol": 1e-3 * options.tol, "gtol": 1e-6, "maxls": 40}
     found = minimize(negative, x, jac=True, method="L-BFGS-B", callback=note, options=limits)
     now = space.model(found.x)
     ended = expectations(evidence, now, Options(0, 0.0))
@@ -251,25 +251,22 @@ def standard_errors(
         for index in np.ndindex(errors[name].shape):
             shown = errors[name][index]
             label = name.removeprefix("emission.")
-            rows.append(
-                (
-                    label,
-                    *_described(label, index, names),
-                    space.arrays[name][index],
-                    shown if shown > 0 else np.nan,
-                )
-            )
+            shared = np.shape(space.arrays[name])[:1] != (len(names),)
+            told = _described(label, index, names, shared, at.emission.labels)
+            rows.append((label, *told, space.arrays[name][index], shown if shown > 0 else np.nan))
     frame = pd.DataFrame(
         rows, columns=["parameter", "state", "element", "estimate", "standard_error"]
     )
     return frame.set_index(["parameter", "state", "element"])
 
 
-def _described(name: str, index: tuple[int, ...], names: list[Any]) -> tuple[Any, Any]:
-    """The state an element belongs to, and which of its elements it is."""
-    if not index:
-        return "", ""
+def _described(
+    name: str, index: tuple[int, ...], names: list[Any], shared: bool, symbols: list[Any] | None
+) -> tuple[Any, Any]:
+    """The state an element belongs to ("" for all states), and which of its elements it is."""
     if name == "transition":
         return names[index[0]], names[index[1]]
-    rest = index[1:]
-    return names[index[0]], rest[0] if len(rest) == 1 else rest or ""
+    state, rest = ("", index) if shared else (names[index[0]], index[1:])
+    if name == "probabilities" and symbols is not None:
+        return state, symbols[rest[0]]
+    return state, rest[0] if len(rest) == 1 else rest or ""

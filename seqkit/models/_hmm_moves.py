@@ -128,7 +128,7 @@ def _stationary_step(first: Array, counts: Array, A: Array, given: Array) -> Arr
             return terms + np.where(first > 0, first * np.log(pi), 0.0).sum(), pi, G
 
     now, pi, G = value(A)
-    for _ in range(4):
+    for _ in range(2):
         gradient = (
             pi[:, None] * (G @ np.divide(first, pi, out=np.zeros_like(pi), where=pi > 0))[None, :]
         )
@@ -201,8 +201,9 @@ def _prior(name: str, given: Any, shape: tuple[int, ...]) -> Array:
         raise ValueError(
             f"{name} must be a number or have shape {shape}, got {np.shape(given)}"
         ) from None
-    if not np.all(value > 0):
+    if not np.all(value >= 1):
         raise ValueError(
-            f"{name} holds Dirichlet parameters above 0 (1 for no prior), got {value.min()}"
+            f"{name} holds Dirichlet parameters of at least 1 (1 for no prior), got {value.min()}; below 1 there "
+            "is no mode"
         )
     return value

@@ -105,14 +105,25 @@ def _coded(x: Any, labels: Labels, name: str) -> Any:
     if isinstance(x, Mapping):
         return {key: _coded(part, labels, f"{name}[{key!r}]") for key, part in x.items()}
     if isinstance(x, (list, tuple)):
+        if x and all(type(part) is list and part for part in x):
+            flat = [label for part in x for label in part]
+            if not any(
+                _several(label) for label in flat
+            ):  # sentences: all labels are coded at once
+                ends = np.cumsum([len(part) for part in x])
+                return np.split(labels.code(_objects(flat), name), ends[:-1])
         if any(_several(part) for part in x):
             return [_coded(part, labels, f"{name}[{i}]") for i, part in enumerate(x)]
-        flat = np.empty(len(x), dtype=object)
-        flat[:] = x
-        return labels.code(flat, name)
+        return labels.code(_objects(x), name)
     if hasattr(x, "to_pandas"):
         return _coded(x.to_pandas(), labels, name)
     return x
+
+
+def _objects(x: Any) -> Array:
+    flat = np.empty(len(x), dtype=object)
+    flat[:] = x
+    return flat
 
 
 def _several(part: Any) -> bool:

@@ -8,7 +8,7 @@ from typing import Any, Self
 import numpy as np
 import pandas as pd
 
-from seqkit.base import Forecaster, Header, NotFittedError, check_count
+from seqkit.base import Forecaster, Header, NotFittedError, align_covariates, check_count
 from seqkit.data.scaling import Identity
 from seqkit.data.sequences import Array, Sequences, join_index
 from seqkit.distributions import (
@@ -29,6 +29,9 @@ from seqkit.persistence import Record
 
 from ._hmm_data import Symbols, coded, is_text, known_states
 from ._hmm_fit import Evidence, Parameters
+from ._hmm_plots import Pictures
+from ._hmm_simulate import simulate
+from ._hmm_softmax import SoftmaxChain
 from .state_space import Parameters as FromParameters
 from .state_space import _split
 
@@ -41,7 +44,7 @@ class End(Record):
 
 
 @dataclasses.dataclass(eq=False, repr=False)
-class HiddenMarkov(Forecaster):
+class HiddenMarkov(Pictures, Forecaster):
     """What every model with `_parameters`, a hidden chain and what its states emit, can be asked."""
 
     def _fitted_parameters(self) -> Parameters:
@@ -76,6 +79,8 @@ class HiddenMarkov(Forecaster):
         self._one(data, "decode_k_best")
         logs, index = evidence.potentials(self._parameters.emission)
         paths, scores = self._parameters.chain.k_best(logs, index, k, evidence.inputs)
+        if not len(scores):
+            self._possible(data, np.array([-np.inf]))
         frame = data.restore(np.asarray(self._names_of_states, dtype=object)[paths.T])
         return frame, pd.Series(scores, name="log_density")
 
@@ -173,7 +178,7 @@ class HiddenMarkov(Forecaster):
             told = data.restore(known).to_numpy()
             return float((codes == told)[told >= 0].mean())
         data = self._intake(x, "x", self._fitted())
-        if len(data.columns) > 1:
+        if len(data.columns) > 1 or self._memory():
             return super().score(x, None, covariates=covariates)
         observed = int((~np.isnan(data.values)).sum())
         if not observed:
@@ -237,20 +242,34 @@ class HiddenMarkov(Forecaster):
         )
 
     def sample(
-        self, n: int = 1, length: int = 100, seed: int = 0, *, states: bool = False
+        self,
+        n: int = 1,
+        length: int = 100,
+        seed: int = 0,
+        *,
+        states: bool = False,
+        covariates: Any = None,
     ) -> pd.DataFrame:
         """`n` independent sequences drawn from the model, on a (sample, step) index: a panel that `fit` accepts.
 
-        With `states`, a last column "state" holds the path that emitted them.
+        With `states`, a last column "state" holds the path that emitted them. `covariates`: (length, inputs), the same
+        for all, where emissions depend on them.
         """
         header = self._fitted()
         check_count("n", n, 1)
         check_count("length", length, 1)
-        if self._input_names is not None:
-            raise ValueError("the model has covariates, whose values a sample would need")
         p, rng = self._parameters, np.random.default_rng(seed)
+        if isinstance(p.chain, SoftmaxChain):
+            raise ValueError(
+                "sequences whose transitions depend on covariates are drawn by predict(..).sample(..)"
+            )
+        inputs = None if covariates is None else np.asarray(covariates, float).reshape(length, -1)
+        if inputs is None and self._input_names is not None:
+            raise ValueError(
+                f"the model has the covariates {list(self._input_names)}; give covariates=, (length, inputs)"
+            )
         drawn = p.chain.new_paths(n, length, rng)
-        values = np.concatenate([p.emission.draw(path, rng) for path in drawn])
+        values = np.concatenate([p.emission.draw(path, rng, inputs) for path in drawn])
         labels = p.emission.labels
         if labels is not None:
             values = np.asarray(labels, dtype=object)[values.astype(int)]
@@ -294,11 +313,15 @@ class HiddenMarkov(Forecaster):
         ]
 
     def _tail(self, values: Array) -> Array | None:
-        """The last rows, where the emission depends on its own past."""
+        """The last rows, from the last window without gaps on, where the emission depends on its own past."""
         order = self._memory()
         if not order:
             return None
         padded = np.concatenate([np.full((order, values.shape[1]), np.nan), values])
+        whole = ~np.isnan(padded).any(1)
+        for start in range(len(padded) - order, max(len(padded) - order - 200, -1), -1):
+            if whole[start : start + order].all():
+                return padded[start:]
         return padded[len(padded) - order :]
 
     def _memory(self) -> int:
@@ -363,14 +386,11 @@ class HiddenMarkov(Forecaster):
         return [_reshaped(law, (series, horizon, channels)) for law in laws]
 
     def _simulated(self, horizon: int, covariates: Array | None) -> Distribution:
-        """Forecasts of emissions that look at their own past, by paths."""
-        emission, rng = self._parameters.emission, np.random.default_rng(self.seed)
-        paths, drawn = self._paths(horizon, covariates), []
+        """Forecasts of emissions that look at their own past, by paths of states and values together."""
+        p, rng, drawn = self._parameters, np.random.default_rng(self.seed), []
         for i, end in enumerate(self._ends):
             inputs = None if covariates is None else covariates[i * horizon : (i + 1) * horizon]
-            drawn.append(np.stack([
-                emission.draw(states, rng, inputs=inputs, past=end.past) for states in paths[:, i]
-            ]))  # type: ignore[call-arg]  # fmt: skip
+            drawn.append(simulate(p, end.law, end.past, horizon, inputs, rng))
         return Empirical(np.stack(drawn, axis=1))
 
     def _predictive(
@@ -381,7 +401,14 @@ class HiddenMarkov(Forecaster):
         ahead = p.chain.ahead(*Evidence(rows, data.offsets, covariates).steps(p.emission))[
             :, None, :
         ]
-        if hasattr(p.emission, "next_rows") or _uses_inputs(p.emission):
+        if self._memory():
+            lags = p.emission._lagged(data.values, data.offsets)  # type: ignore[attr-defined]
+            unknown = np.isnan(lags).any(1)[:, None]
+            laws = [
+                Normal(np.where(unknown, np.nan, w.mean), w.scale) for w in p.emission.laws(rows)
+            ]
+            return Mixture(ahead, laws)
+        if _uses_inputs(p.emission):
             return Mixture(ahead, p.emission.laws(rows))
         return Mixture(ahead, [p.emission.law(k) for k in range(p.chain.n_states)])
 
@@ -440,23 +467,25 @@ class HiddenMarkov(Forecaster):
             allowed &= ~ruled
         return allowed
 
+    def _inputs(self, covariates: Any, *where: Any, future: bool = False) -> Array | None:
+        """Models made from parameters know the number of their covariates, not their names."""
+        if isinstance(self._fitted(), FromParameters) and _uses_inputs(self.emission_):
+            return align_covariates(covariates, *where, future=future)[0]
+        return super()._inputs(covariates, *where, future=future)
+
     def _positions(self, data: Sequences, header: Header, name: str) -> Array:
         """One model serves all series; only a scaling by series needs to know which is which."""
-        if type(self.scale) is Identity:
+        if type(self.scale) is Identity and name == "x":
             return np.zeros(len(data), dtype=int)
         return super()._positions(data, header, name)
 
     def _intake(self, x: Any, name: str, header: Header | None = None) -> Sequences:
-        if isinstance(self.emission, Categorical) or (
-            header is not None and isinstance(self.emission_, Categorical)
-        ):
-            if header is not None:
-                emission = self.emission_
-                if emission.labels is not None and (is_text(x) or not _numeric(emission.labels)):
-                    return coded(x, Symbols(emission, closed=True), name)
-            elif is_text(x) or self.emission.symbols is not None:
-                self._symbols = Symbols(self.emission)
-                return coded(x, self._symbols, name)
+        emission = self.emission if header is None else self.emission_
+        if isinstance(emission, Categorical) and _are_symbols(x, emission.symbols):
+            symbols = Symbols(emission)
+            if header is None:
+                self._symbols = symbols
+            return coded(x, symbols, name)
         if isinstance(header, FromParameters):
             data = super()._intake(x, name)
             if len(data.columns) != len(header.columns):
@@ -467,8 +496,9 @@ class HiddenMarkov(Forecaster):
         return super()._intake(x, name, header)
 
 
-def _numeric(labels: list[Any]) -> bool:
-    return not any(isinstance(label, str) for label in labels)
+def _are_symbols(x: Any, known: list[Any] | None) -> bool:
+    """Whether `x` holds symbols, not codes: it is text, or what is known are not only texts."""
+    return is_text(x) or (known is not None and not all(isinstance(s, str) for s in known))
 
 
 def _uses_inputs(emission: Emission) -> bool:

@@ -19,7 +19,7 @@ from seqkit.distributions import (
 from seqkit.kernels import chain
 
 from ._hmm_data import known_states
-from ._hmm_durations import DurationMoves
+from ._hmm_durations import DurationMoves, SemiMarkovChain
 from ._hmm_fit import (
     Evidence,
     Fit,
@@ -111,6 +111,8 @@ class HMM(HiddenMarkov):
     n_jobs: int = dataclasses.field(default=1, kw_only=True)
     seed: int = dataclasses.field(default=0, kw_only=True)
 
+    _given = frozenset({"start"})
+
     @property
     def pooled(self) -> bool:
         return True
@@ -137,6 +139,10 @@ class HMM(HiddenMarkov):
         states : K names.
         columns : names of the channels.
         """
+        if isinstance(transition, str):
+            raise ValueError(
+                f"from_params needs the transition probabilities, (K, K); got {transition!r}"
+            )
         transition = np.asarray(transition, dtype=float)
         K = len(transition) if transition.ndim else 0
         model = cls(K, emission, transition.tolist(), _plain(initial), states=states)
@@ -148,11 +154,7 @@ class HMM(HiddenMarkov):
             )
         if np.isnan(moves.transition).any() or np.isnan(moves.initial).any():
             raise ValueError("from_params needs every probability; NaN is for HMM(...).fit(x)")
-        width = max(
-            (np.shape(v)[1] for v in emission.parameters().values() if np.ndim(v) > 1), default=1
-        )
-        if emission.labels is not None or isinstance(emission, Categorical):
-            width = 1
+        width = emission.channels or 1
         names = tuple(columns) if columns is not None else (None,) * width
         model._input_names = None
         model._parameters = Parameters(moves.spread(None), emission)
@@ -241,6 +243,11 @@ class HMM(HiddenMarkov):
             raise ValueError(
                 "the numbers of states disagree: "
                 + ", ".join(f"{name} has {value}" for name, value in found.items())
+                + (
+                    "; name states that y does not show by states=[...]"
+                    if names is not None
+                    else ""
+                )
             )
         return next(iter(found.values()))
 
@@ -328,12 +335,12 @@ class HMM(HiddenMarkov):
         K = len(moves.initial)
         if self.start is not None:
             given = self.start._fitted_parameters()
-            first = (
-                emission.with_parameters(given.emission.parameters())
-                if type(emission) is type(given.emission)
-                else given.emission
-            )
-            begun = [Parameters(given.chain, first)]
+            if type(emission) is not type(given.emission):
+                raise ValueError(
+                    f"start emits {type(given.emission).__name__}, emission is {type(emission).__name__}; they must "
+                    "be of one family"
+                )
+            begun = [Parameters(given.chain, emission.with_parameters(given.emission.parameters()))]
         elif emission.fitted:
             begun = [Parameters(moves.spread(None), emission)]
         else:
@@ -399,6 +406,17 @@ class HMM(HiddenMarkov):
     def emission_(self) -> Any:
         """The emission family with its parameters, leading axis states."""
         return self._fitted_parameters().emission
+
+    @property
+    def durations_(self) -> pd.DataFrame:
+        """P(a state lasts d steps), states by d = 1, 2, ..; of models with explicit durations."""
+        hidden = self._fitted_parameters().chain
+        if not isinstance(hidden, SemiMarkovChain):
+            raise AttributeError(
+                "durations_ belongs to models with explicit durations: HMM(..., durations='free')"
+            )
+        steps = pd.RangeIndex(1, hidden.durations.shape[1] + 1, name="duration")
+        return pd.DataFrame(hidden.durations, index=self._axis(), columns=steps)
 
     @property
     def stationary_(self) -> pd.Series:
