@@ -13,22 +13,15 @@ implementations; its Viterbi is the same in both. An EM iteration is a share of 
 from __future__ import annotations
 
 import argparse
-import json
 import logging
-import os
 import statistics
-import subprocess
-import sys
-import tempfile
 import time
 import warnings
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
-from pathlib import Path
 
 from harness import machine, timed  # before NumPy: it sets the number of threads
 from hidden_markov_exact import exact_families
+from hidden_markov_processes import child, first_fits
 from hidden_markov_programs import (
     OPERATIONS,
     Case,
@@ -36,7 +29,6 @@ from hidden_markov_programs import (
     Gaussian,
     Task,
     dynamax,
-    fitted,
     hmmlearn,
     ours,
     pomegranate,
@@ -264,115 +256,15 @@ def long(settings: Settings) -> list[tuple[str, bool]]:
     return rows
 
 
-COLD = """
-import time; start = time.perf_counter()
-import numpy as np, seqkit
-x = np.random.default_rng(0).normal(size=(500, 1)) + np.repeat([0, 4], 250)[:, None]
-seqkit.HMM(3, emission={emission}, max_iter=20).fit({data})
-print(time.perf_counter() - start)
-"""
-
-
 def cold(settings: Settings) -> list[tuple[str, bool]]:
     """Row 11: the first fit in a new process, with a fresh and with a filled cache of compiled code."""
     rows = []
-    fits = {
-        "Normal()": ("seqkit.Normal()", "x"),
-        'Normal("full"), 4 channels': ('seqkit.Normal(covariance="full")', "np.tile(x, (1, 4)) + "
-                                       "np.random.default_rng(1).normal(size=(500, 4))"),
-        "Poisson()": ("seqkit.Poisson()", "np.exp(np.clip(x, -2, 4)).astype(int).astype(float)"),
-        "Categorical()": ("seqkit.Categorical()", "np.clip(x, 0, 4).astype(int)"),
-    }  # fmt: skip
-    for name, (emission, data) in fits.items():
-        script = COLD.format(emission=emission, data=data)
-        with tempfile.TemporaryDirectory() as folder:
-            times = []
-            for _ in range(3):
-                start = time.perf_counter()
-                run_python(["-c", script], {"NUMBA_CACHE_DIR": folder})
-                times.append(time.perf_counter() - start)
-        first, second = times[0], min(times[1:])
+    for name, first, second in first_fits():
         reached = first < 6 and second < 1.5
         print(f"first fit in a new process, {name}: fresh install {first:.2f} s (goal 6), then "
               f"{second:.2f} s (goal 1.5) {verdict(reached)}", flush=True)  # fmt: skip
         rows.append((f"cold start {name}", reached))
     return rows
-
-
-# New processes, for peaks of memory
-
-
-def run_python(arguments: list[str], extra: dict[str, str] | None = None) -> str:
-    root = str(Path(__file__).resolve().parents[1])
-    path = os.pathsep.join([root, os.environ.get("PYTHONPATH", "")])
-    environment = os.environ | {"PYTHONPATH": path} | (extra or {})
-    run = subprocess.run(
-        [sys.executable, *arguments], env=environment, capture_output=True, text=True, check=False
-    )
-    if run.returncode:
-        raise RuntimeError(run.stderr[-2_000:])
-    return run.stdout
-
-
-def child(name: str, *arguments: object) -> dict:
-    """What `CHILDREN[name]` measures in a process of its own."""
-    given = [str(Path(__file__).resolve()), "--child", name, *map(str, arguments)]
-    return json.loads(run_python(given).splitlines()[-1])
-
-
-@contextmanager
-def peak(found: dict) -> Iterator[None]:
-    """Seconds, and by how many bytes the highest use of memory rises over the present one."""
-    before, start = memory("VmRSS"), time.perf_counter()
-    yield
-    found["seconds"] = time.perf_counter() - start
-    found["extra"] = max(0, memory("VmHWM") - before)
-
-
-def memory(name: str) -> int:
-    """Bytes of this process: "VmRSS" now, "VmHWM" at its highest; Linux alone says so."""
-    lines = Path("/proc/self/status").read_text().splitlines()
-    return 1024 * next(int(line.split()[1]) for line in lines if line.startswith(name))
-
-
-def child_words(size: int, symbols: int, length: int, operation: str) -> dict:
-    small = Categorical.random(size, 50, 1_000)
-    ours(small)[operation]()
-    case = Categorical.random(size, symbols, length)
-    found = {"input": case.X.nbytes}
-    task = ours(case)[operation]
-    with peak(found):
-        task()
-    return found
-
-
-def child_long(length: int, short: int, operation: str) -> dict:
-    case = Gaussian.random(4, 1, short)
-    model = fitted(case)
-    run = getattr(model, operation)
-    run(case.X)
-    rng = np.random.default_rng(1)
-    with tempfile.TemporaryDirectory() as folder:
-        file = Path(folder) / "data.npy"
-        script = (
-            f"import sys; sys.path.insert(0, {str(Path(__file__).parent)!r}); import numpy as np\n"
-            f"from hidden_markov import Gaussian\n"
-            f"np.save({str(file)!r}, Gaussian.random(4, 1, {length}).X)"
-        )
-        run_python(["-c", script])
-        X = np.load(file)
-    found: dict = {"input": X.nbytes}
-    with peak(found):
-        value = run(X)
-    if operation == "log_likelihood":
-        starts = rng.choice(length // short, min(30, length // short), replace=False) * short
-        blocks = [float(model.log_likelihood(X[i : i + short])) / short for i in starts]
-        found |= {"value": float(value), "blocks": float(np.mean(blocks))}
-        found["error"] = float(np.std(blocks))
-    return found
-
-
-CHILDREN = {"words": child_words, "long": child_long}
 
 
 def exact(settings: Settings) -> list[tuple[str, bool]]:
@@ -393,12 +285,7 @@ def main() -> None:
     parser.add_argument("--small", action="store_true", help="tiny sizes, to see that all works")
     parser.add_argument("--repeats", type=int, default=5)
     parser.add_argument("--iterations", type=int, default=10, help="of EM in one fit")
-    parser.add_argument("--child", nargs="+", help=argparse.SUPPRESS)
     chosen = parser.parse_args()
-    if chosen.child:
-        name, *rest = chosen.child
-        print(json.dumps(CHILDREN[name](*(int(x) if x.isdigit() else x for x in rest))))
-        return
     settings = Settings(tuple(chosen.peers), chosen.small, chosen.repeats, chosen.iterations)
     print(machine())
     rows = [row for name in chosen.only or list(PARTS) for row in PARTS[name](settings)]

@@ -300,17 +300,28 @@ def spreads(model):
     return [stay.loc[s].loc[s] for s in names] + [walk.loc[s].iloc[0] for s in names]
 
 
-table = pd.DataFrame({
-    "truth": numbers(hmm), "2,000 days": numbers(learnt), "std err": spreads(learnt),
-    "100,000 days": numbers(much), "std err ": spreads(much),
-    "2,000 days, weather seen": numbers(counted),
-}, index=["stays Rainy", "stays Sunny", "Walk if Rainy", "Walk if Sunny"])  # fmt: skip
+share = np.array(numbers(counted))
+days = np.tile([np.sum(skies.loc[0] == name) for name in hmm.states], 2)
+table = pd.DataFrame(
+    {
+        "truth": numbers(hmm),
+        "2,000 days": numbers(learnt),
+        "+-": spreads(learnt),
+        "100,000 days": numbers(much),
+        "+- ": spreads(much),
+        "2,000 days, weather seen": share,
+        "+-  ": np.sqrt(share * (1 - share) / days),
+    },
+    index=["stays Rainy", "stays Sunny", "Walk if Rainy", "Walk if Sunny"],
+)
 print(table.round(3).to_string())
-off = table.sub(table["truth"], axis=0).abs()
-assert (off["2,000 days"] < 3 * table["std err"]).all()
-assert (off["100,000 days"] < 3 * table["std err "]).all()
-assert (table["std err "] < table["std err"]).all()
-assert off["2,000 days, weather seen"].max() < off["100,000 days"].max()
+for value, error in (
+    ("2,000 days", "+-"),
+    ("100,000 days", "+- "),
+    ("2,000 days, weather seen", "+-  "),
+):
+    assert ((table[value] - table["truth"]).abs() < 3 * table[error]).all()
+assert (table["+-"] > table["+- "]).all() and (table["+- "] > table["+-  "]).all()
 sure, most, rainy = hmm.score(acts, skies), much.score(acts, skies), np.mean(skies == "Rainy")
 print(f"days whose weather is told right: {most:.1%} by the model of 100,000 days, {sure:.1%} by the true one, "
       f"{rainy:.1%} by always saying Rainy")  # fmt: skip

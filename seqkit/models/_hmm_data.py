@@ -96,3 +96,8 @@ def known_states(
         return codes, list(names)
     order, new = labels.ordered()
     return np.where(codes < 0, -1, np.asarray(new)[np.maximum(codes, 0)]), order
+
+
+def allowed_by(known: Array | None, K: int) -> Array | None:
+    """(T, K) which states each step may have, given the numbers of those that are known (-1 where not)."""
+    return None if known is None else (known[:, None] < 0) | (known[:, None] == np.arange(K))

@@ -215,8 +215,10 @@ class DurationMoves(Moves):
     @property
     def n_free(self) -> int:
         states = len(self.initial)
-        per_state = self.longest - 1 if self.family is None else len(self.family.parameters())
-        return super().n_free + states * per_state
+        if self.family is None:
+            return super().n_free + states * (self.longest - 1)
+        free = self.family.free.values()
+        return super().n_free + sum(int(m.sum()) if np.ndim(m) else states * int(m) for m in free)
 
     def spread(self, rng: np.random.Generator | None) -> SemiMarkovChain:
         plain = super().spread(rng)

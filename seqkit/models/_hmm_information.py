@@ -110,11 +110,11 @@ class Coordinates:
             n = array.shape[-1]
             lower = np.zeros((n, n))
             lower[np.tril_indices(n)] = x
-            lower[np.diag_indices(n)] = np.exp(np.diag(lower))
+            lower[np.diag_indices(n)] = np.exp(np.clip(np.diag(lower), -50.0, 50.0))
             array[piece.where] = lower @ lower.T
         else:
             change: dict[str, Any] = {
-                "positive": np.exp,
+                "positive": lambda z: np.exp(np.clip(z, -50.0, 50.0)),
                 "unit": lambda z: 1 / (1 + np.exp(-z)),
                 "real": lambda z: z * self.unit,
             }
@@ -194,7 +194,13 @@ def climb(evidence: Evidence, moves: Moves, start: Parameters, options: Options)
     history: list[float] = []
 
     def negative(x: Array) -> tuple[float, Array]:
-        value, gradient = space.score(x, evidence)
+        with np.errstate(all="ignore"):  # a step of the line search may go too far
+            try:
+                value, gradient = space.score(x, evidence)
+            except (ValueError, np.linalg.LinAlgError):
+                return 1e300, np.zeros_like(x)
+        if not (np.isfinite(value) and np.isfinite(gradient).all()):
+            return 1e300, np.zeros_like(x)
         return -value, -gradient
 
     def note(intermediate_result: Any) -> None:

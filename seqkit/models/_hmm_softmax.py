@@ -59,13 +59,7 @@ class SoftmaxChain(HiddenChain):
     def matrix(self, inputs: Array | None, offsets: Array) -> Array:
         if inputs is None:
             return self.transition
-        z = (inputs - self.mean) / self.scale
-        bad = np.isnan(z).any(1)
-        if bad.any():
-            raise ValueError(
-                f"covariates of transitions must be known at every step; {int(bad.sum())} steps miss one, first step "
-                f"{int(bad.argmax())}: fill them in before the fit"
-            )
+        z = (complete(inputs) - self.mean) / self.scale
         return softmax(self.coef[:, :, 0] + np.einsum("tp,ijp->tij", z, self.coef[:, :, 1:]))
 
     def expected(
@@ -93,7 +87,7 @@ class SoftmaxMoves(Moves):
                 "a chain whose transitions depend on covariates has no stationary law; use initial=None"
             )
         super().__init__(states, initial, None, initial_prior, 1.0)
-        self.ridge, self.inputs = ridge, inputs
+        self.ridge, self.inputs = ridge, complete(inputs)
         scale = inputs.std(0)
         self.mean, self.scale = inputs.mean(0), np.where(scale > 0, scale, 1.0)
 
@@ -125,6 +119,17 @@ class SoftmaxMoves(Moves):
         return super().log_prior(chain_) - 0.5 * self.ridge * float(
             (chain_.coef[:, :, 1:] ** 2).sum()
         )
+
+
+def complete(inputs: Array) -> Array:
+    """Covariates of transitions, refused where one is missing."""
+    bad = np.isnan(inputs).any(1)
+    if bad.any():
+        raise ValueError(
+            f"covariates of transitions must be known at every step; {int(bad.sum())} steps miss one, first step "
+            f"{int(bad.argmax())}: fill them in before the fit"
+        )
+    return inputs
 
 
 def softmax(logits: Array) -> Array:

@@ -27,7 +27,7 @@ from seqkit.distributions import (
 from seqkit.kernels import chain
 from seqkit.persistence import Record
 
-from ._hmm_data import Symbols, coded, is_text, known_states
+from ._hmm_data import Symbols, allowed_by, coded, is_text, known_states
 from ._hmm_fit import Evidence, Parameters
 from ._hmm_plots import Pictures
 from ._hmm_simulate import simulate
@@ -423,9 +423,9 @@ class HiddenMarkov(Pictures, Forecaster):
     def _evidence(self) -> Evidence:
         if "_data" not in vars(self):
             raise ValueError("the model was made from parameters and keeps no data; pass x")
-        return Evidence(
-            self._rows(self._data, self._seen_inputs), self._data.offsets, self._seen_inputs
-        )
+        rows = self._rows(self._data, self._seen_inputs)
+        allowed = allowed_by(vars(self).get("_known"), self._parameters.chain.n_states)
+        return Evidence(rows, self._data.offsets, self._seen_inputs, allowed)
 
     def _read(
         self, x: Any, covariates: Any, known: Any = None, forbidden: Any = None
@@ -446,7 +446,9 @@ class HiddenMarkov(Pictures, Forecaster):
             inputs = self._inputs(covariates, data.calendars, data.keys, data.single)
             evidence = Evidence(self._rows(data, inputs), data.offsets, inputs)
         allowed = self._allowed(data, known, forbidden)
-        return data, evidence._replace(allowed=allowed)
+        if allowed is not None:
+            evidence = evidence._replace(allowed=allowed)
+        return data, evidence
 
     def _allowed(self, data: Sequences, known: Any, forbidden: Any) -> Array | None:
         if known is None and forbidden is None:

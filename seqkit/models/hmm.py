@@ -18,7 +18,7 @@ from seqkit.distributions import (
 )
 from seqkit.kernels import chain
 
-from ._hmm_data import known_states
+from ._hmm_data import allowed_by, known_states
 from ._hmm_durations import DurationMoves, SemiMarkovChain
 from ._hmm_fit import (
     Evidence,
@@ -198,13 +198,12 @@ class HMM(HiddenMarkov):
             raise ValueError(
                 f"an HMM of {K} states needs more than {K} observed steps, got {observed}; give longer data"
             )
+        self._known = known
+        evidence = evidence._replace(allowed=allowed_by(known, K))
         if known is not None and (known >= 0).all():
             self._count_states(evidence, moves, emission, known)
         else:
-            allowed = (
-                None if known is None else (known[:, None] < 0) | (known[:, None] == np.arange(K))
-            )
-            self._maximise(evidence._replace(allowed=allowed), moves, emission, options, known)
+            self._maximise(evidence, moves, emission, options, known)
         self._data, self._seen_inputs = data, covariates
         self._ends = self._ends_of(evidence, data, vars(self).pop("_last", None))
 
@@ -280,6 +279,7 @@ class HMM(HiddenMarkov):
                 raise ValueError(
                     "transitions by covariates and explicit durations cannot be combined; choose one"
                 )
+            self._plain_only("transitions that depend on covariates")
             if covariates is None:
                 raise ValueError("SoftmaxTransition needs covariates; call fit(x, covariates=...)")
             return SoftmaxMoves(
@@ -288,6 +288,7 @@ class HMM(HiddenMarkov):
         given = (K, self.initial, self.transition, self.initial_prior, self.transition_prior)
         if self.durations is None:
             return Moves(*given)
+        self._plain_only("explicit durations")
         family = (
             None if isinstance(self.durations, str) and self.durations == "free" else self.durations
         )
@@ -300,6 +301,10 @@ class HMM(HiddenMarkov):
             longest = 100 if data is None else int(min(100, data.lengths.max()))
         check_count("max_duration", longest, 2)
         return DurationMoves(*given, family, longest)
+
+    def _plain_only(self, what: str) -> None:
+        if self.method != "em":
+            raise ValueError(f"method={self.method!r} does not know {what}; use method='em'")
 
     def _count_states(
         self, evidence: Evidence, moves: Moves, emission: Emission, known: Array
@@ -373,6 +378,7 @@ class HMM(HiddenMarkov):
         plain = self.transition is None and (self.initial is None or isinstance(self.initial, str))
         priors = np.ndim(self.transition_prior) == 0 and np.ndim(self.initial_prior) == 0
         own = self.states is None and self.start is None and known is None
+        own &= not (isinstance(self.durations, Emission) and self.durations.n_states)
         return plain and priors and own and not emission.n_states
 
     def _finish(self, fit: Fit, values: list[float], moves: Moves, evidence: Evidence) -> None:
