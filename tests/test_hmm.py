@@ -15,6 +15,7 @@ import seqkit
 from seqkit.base import ConvergenceWarning, NotFittedError
 from seqkit.distributions import (
     Categorical,
+    Exponential,
     Gamma,
     GaussianMixture,
     LinearAutoregression,
@@ -25,6 +26,7 @@ from seqkit.distributions import (
     Poisson,
     Product,
     StudentT,
+    VonMises,
 )
 
 HMM = seqkit.HMM
@@ -680,6 +682,51 @@ def test_gradient_reaches_the_optimum_of_covariances():
     np.testing.assert_allclose(direct.log_likelihood_, em.log_likelihood_, rtol=1e-7)
 
 
+# family, channels, free numbers of two states beside 1 (initial) + 2 (transition)
+SIZES = [
+    (Normal(covariance="spherical"), 2, 4 + 2),
+    (Normal(covariance="diag"), 2, 4 + 4),
+    (Normal(covariance="full"), 2, 4 + 6),
+    (Normal(covariance="tied"), 2, 4 + 3),
+    (GaussianMixture(2), 2, 2 + 8 + 8),
+    (GaussianMixture(2, covariance="full"), 2, 2 + 8 + 12),
+    (GaussianMixture(2, covariance="tied"), 2, 2 + 8 + 6),
+    (StudentT(), 2, 12),
+    (StudentT(df=4.0), 2, 8),
+    (LinearAutoregression(2), 2, 2 * (2 * 4 + 2 + 2)),
+    (LinearRegression(), 1, 2 * (2 + 1 + 1)),
+    (Gamma(), 2, 8),
+    (VonMises(), 1, 4),
+    (Exponential(), 2, 4),
+    (Product([Gamma(), Normal()]), 2, 4 + 4),
+]
+
+
+@pytest.mark.parametrize(
+    ("family", "channels", "size"), SIZES, ids=[f"{f!r}-{c}" for f, c, _ in SIZES]
+)
+def test_gradients_are_those_of_the_likelihood(family, channels, size):
+    """Fisher's identity against differences of the objective, with a missing element; and the count of parameters."""
+    from seqkit.models._hmm_information import Coordinates
+
+    rng = np.random.default_rng(0)
+    x = rng.gamma(3.0, np.repeat([1.0, 2.0], 20)[:, None], (40, channels))
+    x[3, 0] = np.nan
+    z = {"covariates": rng.normal(size=(40, 2))} if isinstance(family, LinearRegression) else {}
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", ConvergenceWarning)
+        start = "stationary" if channels == 1 else None
+        m = HMM(2, family, initial=start, max_iter=2, transition_prior=1.5).fit(x, **z)
+    assert m.n_parameters_ == size + 2 + (channels == 2)
+    evidence = m._evidence()
+    space = Coordinates(m._parameters, m._moves(2, m._data, m._seen_inputs), 1.0)
+    at = space.start() + 0.02 * rng.normal(size=len(space.start()))
+    _, slope = space.score(at, evidence)
+    for i, step in enumerate(1e-5 * np.eye(len(at))):
+        ends = [space.score(at + sign * step, evidence)[0] for sign in (1, -1)]
+        np.testing.assert_allclose(slope[i], (ends[0] - ends[1]) / 2e-5, rtol=1e-4, atol=1e-4)
+
+
 def test_viterbi_training_ends_at_a_path_that_explains_its_own_parameters():
     y = counts(300)
     m = HMM(2, emission=Poisson(), method="viterbi").fit(y)
@@ -759,6 +806,24 @@ def test_symbols_may_be_missing_and_unknown():
         m.predict(1)
     ahead = m.update(["the", "dog", "runs"]) if m._header is None else m
     assert ahead.predict_proba(2).shape[1] == len(m.emission_.labels)
+
+
+def test_partly_labelled_symbols_have_the_joint_likelihood():
+    words, labels = ["Walk", None, "Clean", "Clean"], ["Sunny", None, None, "Rainy"]
+    hmm = weather()
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", ConvergenceWarning)
+        m = HMM(
+            emission=Categorical(symbols=WORDS), states=["Rainy", "Sunny"], start=hmm, max_iter=0
+        )
+        m.fit([words, ["Shop"] * 5], [labels, [None] * 5])
+    table = np.array([[0.1, 0.6], [1.0, 1.0], [0.5, 0.1], [0.5, 0.1]])
+    told = np.array([[False, True], [True, True], [True, True], [True, False]])
+    with np.errstate(divide="ignore"):
+        logs = np.where(told, np.log(table), -np.inf)
+    want, _ = posterior([0.6, 0.4], np.array([[0.7, 0.3], [0.4, 0.6]]), logs)
+    want += hmm.log_likelihood(["Shop"] * 5)
+    np.testing.assert_allclose(m.log_likelihood_, want, rtol=1e-12)
 
 
 def test_symbols_of_several_sequences_without_labels():
@@ -959,6 +1024,8 @@ def test_products_join_channels_of_mixed_kind():
 def test_what_is_doubtful_is_named(quakes):
     with pytest.warns(ConvergenceWarning, match=r"2 iterations.*max_iter"):
         HMM(2, emission=Poisson(), max_iter=2).fit(quakes)
+    with pytest.warns(ConvergenceWarning, match=r"no step belongs to state\(s\) \['never'\]"):
+        HMM(3, Poisson([9.0, 25.0, 1e6]), states=["low", "high", "never"]).fit(quakes)
     constant = np.full(30, 4.0)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", ConvergenceWarning)
@@ -1072,6 +1139,9 @@ BAD = [
     ("gradient with durations", lambda: HMM(2, durations="free", method="gradient").fit(y9), ValueError, "durations"),
     ("a missing covariate", lambda: HMM(2, Normal(), seqkit.SoftmaxTransition()).fit(
         y9, covariates=np.where(y9 == 4, np.nan, y9)), ValueError, "1 step.*4"),
+    ("forbidden name", lambda: two().decode(y9, forbidden=pd.DataFrame({"hu": [True] * 9})), ValueError, "hu"),
+    ("order of columns", lambda: two(emission=Normal([[0.0, 5.0], [5.0, 0.0]], 1.0), columns=["u", "v"]).decode(
+        pd.DataFrame({"v": y9, "u": y9})), ValueError, "'v', 'u'"),
     ("prior below one", lambda: HMM(2, transition_prior=0.5).fit(y9), ValueError, "0.5"),
     ("prior of symbols below one", lambda: HMM(2, Categorical(prior=0.5)).fit(list("ab") * 9), ValueError, r"0\.5"),
     ("start of another family", lambda: HMM(2, Normal(), start=two()).fit(y9), ValueError, "Poisson"),

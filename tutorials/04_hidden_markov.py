@@ -226,7 +226,8 @@ posterior = hmm.decode_proba(did)
 assert np.allclose(law * backward(codes, factors, A, B), posterior, atol=1e-12)
 print(posterior.set_axis(pd.Index(did)).round(3).to_string())
 
-# The trellis shows both. Every path is a way through it from left to right; the thick one wins.
+# The trellis shows both. Every path is a way through it from left to right; the thick one wins. On the day of
+# shopping the best way in leads to Sunny, -3.1 against -3.3; that two days of cleaning follow turns the verdict.
 
 figure, (left, right) = panels(1, 2, 9.5, 2.5)
 scores = pd.DataFrame(best, columns=hmm.states)
@@ -280,10 +281,11 @@ print(f"\nlearnt from 2,000 days without the weather, in {len(learnt.history_) -
       f"hand: the same):\nlog-likelihood {rounds[0]:.2f} at the guess, {rounds[-1]:.2f} after 50 rounds, "
       f"{learnt.log_likelihood_:.2f} at the end, {hmm.log_likelihood(some):.2f} at the truth")  # fmt: skip
 
-# The end fits better than the truth and is far from it. The likelihood is a long flat ridge here: what somebody
-# does tells the weather only roughly, and the weather forgets within days. The standard errors say so, and EM
-# needs many rounds. A gradient that learns the curvature walks faster, so it takes all fifty diaries. Seeing the
-# weather helps more than fifty times the days: then learning is counting again.
+# The end fits better than the truth, as a maximum must. That it is near it is luck: the standard errors are as
+# large as the probabilities. What somebody does tells the weather only roughly, and the weather forgets within
+# days, so the likelihood is a long flat ridge, on which EM takes many rounds. A gradient that learns the
+# curvature walks faster; it takes all fifty diaries. Seeing the weather helps more than fifty times the days: then
+# learning is counting again.
 
 much = seqkit.HMM(**how, start=start, method="gradient").fit(acts)
 counted = seqkit.HMM(**how).fit(some, skies.loc[0])
@@ -468,13 +470,14 @@ for sentence, marks in zip(sentences, tags, strict=True):
 usual = {word: counter.most_common(1)[0][0] for word, counter in uses.items()}
 common = sum(uses.values(), Counter()).most_common(1)[0][0]
 
-# (b) An HMM whose states are the tags: each depends on the tag before, each word on its tag. All words that
-# never occurred are one symbol, so their tag is guessed from the neighbours alone.
+# (b) An HMM whose states are the tags: each depends on the tag before, each word on its tag. All words that never
+# occurred are one symbol, whose tags are learnt from the words that occurred only once.
 # (c) TnT (Brants 2000): tags depend on two tags before, and new words are judged by their endings.
 
+rare = [[w if sum(uses[w].values()) > 1 else "<unk>" for w in sentence] for sentence in sentences]
 plain = seqkit.HMM(
     emission=seqkit.Categorical(unknown="<unk>"), transition_prior=1.5, initial_prior=1.5
-).fit(sentences, tags)
+).fit(rare, tags)
 tagger = seqkit.HMMTagger().fit(sentences, tags)
 flat = [word for sentence in new_sentences for word in sentence]
 truth = np.array([tag for marks in new_tags for tag in marks])
@@ -492,11 +495,10 @@ accuracy = pd.DataFrame({
 print(accuracy.map("{:.1%}".format).to_string())
 print(f"{known.sum():,} known words, {(~known).sum():,} new ones ({np.mean(~known):.1%})")
 assert np.isclose(tagger.score(new_sentences, new_tags), accuracy.loc["TnT, three tags", "all"])
-assert (accuracy["all"].diff().dropna() > (0.01 if treebank else 0)).all()
-if treebank:
-    assert accuracy.loc["TnT, three tags", "all"] > 0.93
+assert accuracy["all"].is_monotonic_increasing
+assert accuracy.loc["TnT, three tags", "all"] > (0.93 if treebank else accuracy["all"].iloc[0])
 
-# What the neighbours do: the shortest new sentence that only the tagger gets right.
+# What the neighbours do: the shortest new sentence that the tagger gets right and the baseline does not.
 
 ends = np.cumsum([0, *map(len, new_sentences)])
 spans = [slice(a, b) for a, b in pairwise(ends)]
@@ -561,11 +563,14 @@ table.insert(0, "parameters", [model.n_parameters_ for model, _ in rows.values()
 print(table.astype({"parameters": int}).round(3).to_string())
 score = table["held-out score"]
 assert score["Poisson durations"] > score["geometric durations"] + 0.1
-print(f"a law for durations is worth {score.iloc[1] - score.iloc[0]:.2f} nats a year, "
-      f"odds of {np.exp(109 * (score.iloc[1] - score.iloc[0])):.0e} to 1 over 109 years")  # fmt: skip
+gain = score["Poisson durations"] - score["geometric durations"]
+print("(left over: the correlation of one year's surprise with the next; 0 where nothing is)")
+print(f"A law for durations, at no more parameters, is worth {gain:.2f} nats a year: the 109 years are "
+      f"{np.exp(109 * gain):,.0f} times as probable.")  # fmt: skip
 
 # How long are the cycles of each model? Let it make 10,000 years. The mean is right in every case. But the Markov
-# chain has no notion of a cycle: its rises and falls are over at any time.
+# chain has no notion of a cycle: its rises and falls are over at any time, while what it decodes from the data
+# hardly varies. A Poisson law comes closer, a free one closest.
 
 
 def stays(path, state):
@@ -583,7 +588,7 @@ def cycles(path):
 
 
 names = pd.Series(["falling", "rising"])
-seen_path = semi.decode(changes).map(names)
+seen_path = markov.decode(changes).map(names)
 paths = {"seen": seen_path}
 for name, (model, _) in rows.items():
     made = model.sample(1, length=10_000, seed=0, states=True).loc[0]
@@ -642,8 +647,10 @@ assert (
     > abs(table.loc["switching AR(2)", "left over"])
 )
 
-# Lines of motion per state, and which of the two the years follow:
+# How each state moves, and which of the two the years follow. State 1 is the steep rise of strong cycles.
 
+gain = score["switching AR(2)"] - score["HMM, 4 levels"]
+print(f"Looking at two years past is worth {gain:.2f} nats a year more than two more levels.")
 e = switching.emission_
 print("\n" + pd.DataFrame({
     "intercept": np.ravel(e.intercept), "last year": e.coef.reshape(2, 2)[:, 0],

@@ -10,7 +10,7 @@ import pandas as pd
 
 from seqkit.data.intake import textual
 from seqkit.data.sequences import Array, Sequences
-from seqkit.distributions import Categorical
+from seqkit.distributions import Categorical, Rows
 
 from ._markov_data import Labels, as_codes
 
@@ -101,3 +101,13 @@ def known_states(
 def allowed_by(known: Array | None, K: int) -> Array | None:
     """(T, K) which states each step may have, given the numbers of those that are known (-1 where not)."""
     return None if known is None else (known[:, None] < 0) | (known[:, None] == np.arange(K))
+
+
+def with_unknown(rows: Rows, weights: Array, emission: Categorical) -> tuple[Rows, Array]:
+    """Symbols that were seen once count for the unknown one too, so that states which show new symbols often expect
+    them (Good 1953)."""
+    assert emission.symbols is not None and emission.unknown is not None
+    once = weights[weights.sum(1) == 1.0].sum(0)
+    code = float(emission.symbols.index(emission.unknown))
+    values = np.concatenate([rows.values, [[code]]])
+    return Rows(values, None, None, rows.complete), np.concatenate([weights, once[None]])

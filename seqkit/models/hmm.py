@@ -18,7 +18,7 @@ from seqkit.distributions import (
 )
 from seqkit.kernels import chain
 
-from ._hmm_data import allowed_by, known_states
+from ._hmm_data import allowed_by, known_states, with_unknown
 from ._hmm_durations import DurationMoves, SemiMarkovChain
 from ._hmm_fit import (
     Evidence,
@@ -321,9 +321,12 @@ class HMM(HiddenMarkov):
         if index is not None:
             weights = np.zeros((len(evidence.rows.values), K))
             np.add.at(weights, (index, known), 1.0)
+        rows = evidence.rows
+        if isinstance(emission, Categorical) and emission.unknown is not None:
+            rows, weights = with_unknown(rows, weights, emission)
         found = chain.Expected(np.zeros(1), first, counts, weights, steps[:0])
         hidden = moves.estimate(found, moves.spread(None))
-        self._parameters = Parameters(hidden, emission.fit_weighted(evidence.rows, weights))
+        self._parameters = Parameters(hidden, emission.fit_weighted(rows, weights))
         log_z = hidden.filter(*evidence.steps(self._parameters.emission)).log_partition
         likelihood = float(log_z.sum())
         fit = Fit(self._parameters, likelihood, [likelihood], True, weights.sum(0))
