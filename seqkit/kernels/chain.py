@@ -90,6 +90,19 @@ def filter(
     return Filtered(run.forward(keep=True), run.filtered())
 
 
+def advance(
+    initial: Any, transition: Any, log_potentials: Any, *, rows: Any = None
+) -> tuple[float, Array]:
+    """log Z of one sequence and P(s_T | all steps) (K,), without a row per step: long sequences go stretch by stretch.
+
+    p(y_1 .. y_T) = prod_b p(stretch b | those before), whose initial law is P(s | those before) times the transition.
+    """
+    run = _Run(initial, transition, log_potentials, rows, None)
+    log_z = float(run.forward(keep=False)[0])
+    last = run.last[: run.K]
+    return log_z, last / last.sum() if log_z > -np.inf else np.full(run.K, np.nan)
+
+
 def marginals(
     initial: Any, transition: Any, log_potentials: Any, *, rows: Any = None, offsets: Any = None
 ) -> Marginals:
@@ -333,10 +346,13 @@ class _Run:
             raise _not_a_number(self.logs)
         alpha, self.log_z[n] = forward_logs(*arrays)
         self.unsound[n] = True
+        self.last[: self.K] = np.exp(alpha[-1])
         if keep:
             possible = self.log_z[n] > -np.inf
             self.matrix()[self.offsets[n] : self.offsets[n + 1]] = (
-                np.exp(alpha) if possible else np.nan
+                np.exp(alpha)
+                if possible
+                else 0.0  # not NaN: vectors of neighbouring rows reach into these
             )
 
     def in_logs(self, n: int) -> tuple[Array, Array, Array]:

@@ -62,13 +62,19 @@ class Evidence(NamedTuple):
     def part(self, first: int, last: int) -> Evidence:
         """Sequences first .. last - 1 alone."""
         start, stop = self.offsets[first], self.offsets[last]
+        cut = self.steps_between(start, stop)
+        return cut._replace(offsets=self.offsets[first : last + 1] - start)
+
+    def steps_between(self, start: int, stop: int) -> Evidence:
+        """Steps start .. stop - 1 as one sequence."""
+        stop = min(stop, self.length)
         rows, cut = self.rows, slice(start, stop)
         if rows.index is not None:
             rows = rows._replace(index=rows.index[cut])
         else:
             rows = _cut(rows, cut)
         inputs, allowed = (None if a is None else a[cut] for a in (self.inputs, self.allowed))
-        return Evidence(rows, self.offsets[first : last + 1] - start, inputs, allowed)
+        return Evidence(rows, np.array([0, stop - start]), inputs, allowed)
 
 
 def _cut(rows: Rows, span: slice) -> Rows:

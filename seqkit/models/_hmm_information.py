@@ -15,6 +15,13 @@ from ._hmm_moves import Moves, stationary
 
 _POSITIVE = {"rate", "var", "dispersion", "concentration", "spread", "scale", "df"}
 _SIMPLEX = {"probabilities", "weights"}
+_REACH = {
+    "simplex": 40.0,
+    "positive": 12.0,
+    "unit": 40.0,
+    "real": 1e3,
+    "cov": 12.0,
+}  # of a search, from its start
 _EDGE = 1e-7  # probabilities below this are at their bound: no coordinate leads there
 
 
@@ -209,7 +216,11 @@ def climb(evidence: Evidence, moves: Moves, start: Parameters, options: Options)
     x = space.start()
     history.append(space.score(x, evidence)[0])
     limits = {"maxiter": options.max_iter, "ftol": 1e-3 * options.tol, "gtol": 1e-6, "maxls": 40}
-    found = minimize(negative, x, jac=True, method="L-BFGS-B", callback=note, options=limits)
+    reach = np.concatenate([np.full(piece.size, _REACH[piece.kind]) for piece in space.pieces])
+    bounds = np.column_stack([x - reach, x + reach])
+    found = minimize(
+        negative, x, jac=True, method="L-BFGS-B", bounds=bounds, callback=note, options=limits
+    )
     now = space.model(found.x)
     ended = expectations(evidence, now, Options(0, 0.0))
     return Fit(

@@ -27,6 +27,7 @@ from seqkit.distributions import (
 from seqkit.kernels import chain
 from seqkit.persistence import Record
 
+from ._hmm_chain import HiddenChain
 from ._hmm_data import Symbols, allowed_by, coded, is_text, known_states
 from ._hmm_fit import Evidence, Parameters
 from ._hmm_plots import Pictures
@@ -34,6 +35,8 @@ from ._hmm_simulate import simulate
 from ._hmm_softmax import SoftmaxChain
 from .state_space import Parameters as FromParameters
 from .state_space import _split
+
+STRETCH = 131_072  # steps whose densities are held at once where only their sum is asked for
 
 
 class End(Record):
@@ -158,12 +161,32 @@ class HiddenMarkov(Pictures, Forecaster):
 
     def _log_densities(self, x: Any, covariates: Any) -> tuple[Sequences, Array]:
         data, evidence = self._read(x, covariates)
-        log_z = self._parameters.chain.log_partition(*evidence.steps(self._parameters.emission))
+        log_z = self._log_partition(evidence)
         if type(self.scale) is not Identity:
             given = self._intake(x, "x", self._fitted())
             by_row = self._jacobians(given, data)
             log_z = log_z + np.add.reduceat(np.nansum(by_row, axis=1), data.offsets[:-1])
         return data, log_z
+
+    def _log_partition(self, evidence: Evidence) -> Array:
+        """log Z of every sequence; a long one stretch by stretch, so that no array is as long as it."""
+        hidden, emission = self._parameters.chain, self._parameters.emission
+        whole = evidence.rows.index is not None or evidence.allowed is not None
+        if (
+            evidence.length <= 2 * STRETCH
+            or len(evidence.offsets) > 2
+            or whole
+            or type(hidden) is not HiddenChain
+        ):
+            return hidden.log_partition(*evidence.steps(emission))
+        total, law = 0.0, hidden.initial
+        for start in range(0, evidence.length, STRETCH):
+            logs, index = evidence.steps_between(start, start + STRETCH).potentials(emission)
+            value, law = chain.advance(
+                law, hidden.transition, logs if index is None else logs[index]
+            )
+            total, law = total + value, law @ hidden.transition
+        return np.array([total])
 
     def score(self, x: Any, y: Any = None, *, covariates: Any = None) -> float:
         """Mean log predictive density per observed value, in nats, in the units of `x`; higher is better.
