@@ -207,13 +207,13 @@ def trial(name: str, seed: int) -> tuple[float, int]:
     return float((steps_up / np.maximum(1.0, np.abs(history[1:]))).min(initial=0.0)), len(steps_up)
 
 
-def monotone(names: list[str], fits: int) -> None:
-    print(f"{'family':20}{'fits':>6}{'EM steps':>10}{'least increment':>18}{'failed':>8}{'s':>7}")
+def monotone(title: str, names: Any, one: Callable[[str, int], Any], fits: int) -> None:
+    print(f"\n{title:20}{'fits':>6}{'EM steps':>10}{'least increment':>18}{'failed':>8}{'s':>7}")
     for name in names:
         worst, total, failed, start = 0.0, 0, [], time.perf_counter()
         for seed in range(fits):
             try:
-                least, steps = trial(name, seed)
+                least, steps = one(name, seed)
             except Exception as error:
                 failed.append(f"  seed {seed} ({TURNS[seed % 6]}): {type(error).__name__}: {error}")
                 continue
@@ -223,6 +223,63 @@ def monotone(names: list[str], fits: int) -> None:
         spent = time.perf_counter() - start
         print(f"{name:20}{fits:6}{total:10}{worst:18.1e}{len(failed):8}{spent:7.1f}", flush=True)
         print("\n".join(failed[:12]), end="\n" if failed else "", flush=True)
+
+
+# -- every kind of chain ---------------------------------------------------------------------------
+
+
+def fixed(rng: Rng, K: int) -> Array:
+    """Some probabilities given, zeros among them, the diagonal free."""
+    given = np.full((K, K), np.nan)
+    for i, j in itertools.permutations(range(K), 2):
+        if rng.random() < 0.4:
+            given[i, j] = rng.choice([0.0, 0.1])
+    return given
+
+
+CHAINS: dict[str, Callable[[Rng, int], dict[str, Any]]] = {
+    "free": lambda rng, K: {},
+    "stationary": lambda rng, K: {"initial": "stationary"},
+    "stationary, prior": lambda rng, K: {"initial": "stationary", "transition_prior": 2.0},
+    "stationary, cyclic": lambda rng, K: {"initial": "stationary", "transition": "cyclic"},
+    "left-right": lambda rng, K: {"transition": "left-right"},
+    "bakis": lambda rng, K: {"transition": "bakis"},
+    "partly fixed": lambda rng, K: {"transition": fixed(rng, K)},
+    "priors": lambda rng, K: {
+        "transition_prior": 1 + rng.gamma(1, 2, (K, K)), "initial_prior": 1 + rng.gamma(1, 2, K)},
+    "partly labelled": lambda rng, K: {"states": list(range(K))},
+    "viterbi": lambda rng, K: {"method": "viterbi"},
+    "durations free": lambda rng, K: {"durations": "free", "max_duration": 12},
+    "durations poisson": lambda rng, K: {"durations": Poisson(), "max_duration": 30},
+    "durations nb": lambda rng, K: {"durations": NegativeBinomial(), "max_duration": 30},
+    "softmax": lambda rng, K: {"transition": seqkit.SoftmaxTransition(0.1)},
+}  # fmt: skip
+
+
+def chain_trial(kind: str, seed: int) -> tuple[float, int]:
+    """One random fit of normal states with this kind of chain."""
+    rng, turn = np.random.default_rng([seed, 9]), TURNS[seed % len(TURNS)]
+    K, steps = int(rng.integers(2, 5)), int(rng.integers(60, 160))
+    states = path(rng, K, steps)
+    x = rng.normal(rng.normal(0, 3, K)[states], 1.0)[:, None]
+    x = spoiled(x, "real", turn, rng)
+    options = CHAINS[kind](rng, K)
+    labels = None
+    if kind == "partly labelled":
+        labels = [int(k) if rng.random() < 0.3 else None for k in states]
+    z = rng.normal(size=(steps, 2)) if kind == "softmax" else None
+    transition = options.pop("transition", None)
+    model = seqkit.HMM(K, Normal(), transition, max_iter=40, tol=0.0, seed=seed, **options)
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        warnings.simplefilter("ignore", ConvergenceWarning)
+        model.fit(x, labels, covariates=z)
+        posteriors = model.decode_proba(x, covariates=z)
+    history = np.array(model.history_)
+    if not (np.isfinite(history).all() and np.isfinite(posteriors.to_numpy()).all()):
+        raise FloatingPointError("a result is not finite")
+    steps_up = np.diff(history)
+    return float((steps_up / np.maximum(1.0, np.abs(history[1:]))).min(initial=0.0)), len(steps_up)
 
 
 # -- recovery --------------------------------------------------------------------------------------
@@ -327,6 +384,8 @@ if __name__ == "__main__":
     chosen = given.only or list(FAMILIES)
     print(machine())
     if given.fits:
-        monotone(chosen, given.fits)
+        monotone("family", chosen, trial, given.fits)
+        if not given.only:
+            monotone("chain", CHAINS, chain_trial, given.fits)
     if given.steps:
         recovered(chosen, given.steps)

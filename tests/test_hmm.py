@@ -338,6 +338,26 @@ def test_forecasts_of_panels_can_be_taken_apart(name):
         np.testing.assert_allclose(part.log_prob(y[key]), whole.log_prob(y)[key], rtol=1e-8)
 
 
+@pytest.mark.parametrize(
+    "scale", [seqkit.Standard(), seqkit.Log(), seqkit.BoxCox(0.5)], ids=["standard", "log", "root"]
+)
+def test_forecasts_of_scaled_models(scale):
+    """In the units of the data: means, quantiles and densities agree with draws, and with one-step densities."""
+    rng = np.random.default_rng(0)
+    panel = {
+        k: np.exp(rng.normal(np.repeat([0.0, 1.5], 30), 0.5)) * s for k, s in (("a", 1), ("b", 3))
+    }
+    m = HMM(2, Normal(), scale=scale, tol=1e-5).fit(panel)
+    law = m.predict(2).distribution
+    drawn = law.sample(4000, np.random.default_rng(0))
+    np.testing.assert_allclose(law.mean, drawn.mean(0), rtol=0.1)
+    np.testing.assert_allclose(law.quantile(0.8), np.quantile(drawn, 0.8, axis=0), rtol=0.1)
+    np.testing.assert_allclose(law.cdf(np.quantile(drawn, 0.3, axis=0)), 0.3, atol=0.04)
+    steps = m.one_step(panel).log_prob(np.concatenate(list(panel.values()))[:, None])
+    np.testing.assert_allclose(m.log_likelihood(panel), steps.sum(), rtol=1e-9)
+    assert np.isfinite(m.predict(2).to_frame()).all(axis=None)
+
+
 def test_models_are_compared_on_panels():
     rng = np.random.default_rng(0)
     panel = {k: rng.normal(size=40) for k in "abc"}
@@ -850,13 +870,15 @@ def test_viterbi_training_ends_at_a_path_that_explains_its_own_parameters():
     assert np.diff(m.history_).min() >= -1e-9
 
 
-def test_standard_errors_are_those_of_the_numerical_hessian():
+@pytest.mark.parametrize("start", ["uniform", "stationary"])
+def test_standard_errors_are_those_of_the_numerical_hessian(start):
     y = counts(250)
-    m = HMM(2, emission=Poisson(), initial="uniform").fit(y)
+    m = HMM(2, emission=Poisson(), initial=start).fit(y)
+    first = [0.5, 0.5] if start == "uniform" else start
 
     def value(v: np.ndarray) -> float:
         moves = [[1 - v[2], v[2]], [v[3], 1 - v[3]]]
-        law = HMM.from_params(initial=[0.5, 0.5], transition=moves, emission=Poisson(v[:2]))
+        law = HMM.from_params(initial=first, transition=moves, emission=Poisson(v[:2]))
         return law.log_likelihood(y)
 
     A = m.transition_.to_numpy()

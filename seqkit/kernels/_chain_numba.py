@@ -55,7 +55,8 @@ BLOCK = 256  # steps whose potentials are exponentiated at a time
 SLACK = 8  # elements that vectors may touch beyond the end of an array
 SMALL, LARGE = 1e-30, 1e30  # sums between these are left as they are
 LOST = 1e-255  # a probability or weight below this has lost its digits
-SOUND = 1e-235  # one above this is not changed by what was lost
+SOUND = 1e-235  # a sum above this is not changed by what was lost in its terms
+NOTHING = 1e-20  # share of a sum that may be missing
 NARROW = 400.0  # log-potentials that span no more share one maximum per block
 _exp = exponential(
     -600.0
@@ -157,39 +158,44 @@ def scale(state, factor, width):  # type: ignore[no-untyped-def]
 
 
 @njit(**INLINED)
-def lose(ahead, weights, place, state, lost, width):  # type: ignore[no-untyped-def]
-    """Mark by 1 what is not zero but has underflowed in state = ahead * weights; returns whether there is any."""
-    zero, one, limit = splat(0.0), splat(1.0), splat(LOST)
-    count = zero
+def lose(  # type: ignore[no-untyped-def]
+    ahead, weights, place, state, lost, room, A, base, K, width, any_lost,
+):  # fmt: skip
+    """Carry bounds on what has underflowed a step on, as state = ahead * weights was; returns their sum.
+
+    `lost` (padded) are upper bounds, in the scale of `state`, of the weight that is missing from each state. Lost paths
+    move as kept ones do. Where a kept one has come to the same state with 1e20 times their weight they are forgotten:
+    from there on they share its future.
+    """
+    zero, limit, least = splat(0.0), splat(LOST), splat(1e-290)
+    if any_lost:
+        times(lost, A, base, K, width, room)
+    sums = zero
     for j in range(0, width, 8):
-        w = load(weights, place + j)
-        gone = if_greater(limit, load(state, j), one, if_greater(limit, w, one, zero))
-        gone = if_greater(load(ahead, j), zero, if_greater(w, zero, gone, zero), zero)
-        store(lost, j, gone)
-        count = add(count, gone)
-    return total(count) > 0.0
+        w, kept = load(weights, place + j), load(state, j)
+        gone = if_greater(limit, kept, limit, if_greater(limit, w, limit, zero))
+        bound = if_greater(load(ahead, j), zero, if_greater(w, zero, gone, zero), zero)
+        if any_lost:
+            moved = load(room, j)
+            on = multiply(moved, w)
+            on = if_greater(least, on, least, on)
+            bound = add(bound, if_greater(moved, zero, if_greater(w, zero, on, zero), zero))
+        bound = if_greater(kept, multiply(bound, splat(1e20)), zero, bound)
+        store(lost, j, bound)
+        sums = add(sums, bound)
+    return total(sums)
 
 
 @njit(**INNER)
-def hangs_on(lost, A, base, ahead, K, width):  # type: ignore[no-untyped-def]
-    """Whether a state that is now improbable may be so only because of what was lost a step ago."""
-    for k in range(K):
-        if get(ahead, k) < SOUND:
-            for i in range(K):
-                if get(lost, i) > 0.0 and get(A, base + i * width + k) > 0.0:
-                    return True
-    return False
-
-
-@njit(**INNER)
-def begin(initial, weights, r, state, ahead, lost, safe, width):  # type: ignore[no-untyped-def]
+def begin(initial, weights, r, state, ahead, lost, safe, K, width):  # type: ignore[no-untyped-def]
     """The first step of a sequence; returns the logarithm of its sum, NaN where it is not sound."""
     for j in range(0, width, 8):
         store(ahead, j, load(initial, j))
         store(lost, j, splat(0.0))
     size = weighted(ahead, weights, r, width, state)
     if not safe:
-        lose(ahead, weights, r, state, lost, width)
+        lose(ahead, weights, r, state, lost, lost, initial, 0, K, width, False)
+        scale(lost, 1.0 / size, width)
     scale(state, 1.0 / size, width)
     return math.log(size) if SOUND < size < np.inf else np.nan
 
@@ -215,7 +221,7 @@ def forward_eight(state, A, layered, weights, top, gather, rows, block, start, s
 
 @njit(**INNER)
 def forward_rows(  # type: ignore[no-untyped-def]
-    state, ahead, lost, A, layered, safe, weights, top, gather, rows, block, start, stop, keep, F, K, width,
+    state, ahead, lost, room, A, layered, safe, weights, top, gather, rows, block, start, stop, keep, F, K, width,
 ):  # fmt: skip
     """Steps start .. stop - 1 after `state`; returns what to add to log Z, NaN where the run is not sound."""
     log_scale, square, any_lost = 0.0, width * width, not safe
@@ -226,14 +232,17 @@ def forward_rows(  # type: ignore[no-untyped-def]
         size = weighted(ahead, weights, r * K, width, state)
         log_scale += get(top, r)
         if not safe:
-            if any_lost and hangs_on(lost, A, base, ahead, K, width):
+            bound = lose(ahead, weights, r * K, state, lost, room, A, base, K, width, any_lost)
+            any_lost = bound > 0.0
+            if bound > NOTHING * size:
                 return np.nan
-            any_lost = lose(ahead, weights, r * K, state, lost, width)
         if not SMALL < size < LARGE:
             if not SOUND < size < np.inf:
                 return np.nan
             log_scale += math.log(size)
             scale(state, 1.0 / size, width)
+            if any_lost:
+                scale(lost, 1.0 / size, width)
         if keep:
             for j in range(0, width, 8):
                 store(F, t * K + j, load(state, j))
@@ -258,7 +267,7 @@ def forward(  # type: ignore[no-untyped-def]
         address(F),
     )
     now, ahead = address(state), address(work)
-    lost, own = beyond(ahead, width), beyond(ahead, 2 * width)
+    lost, spare, own = beyond(ahead, width), beyond(ahead, 2 * width), beyond(ahead, 3 * width)
     weights, top = (address(table), address(tops)) if gather else (own, address(room))
     for n in range(len(offsets) - 1):
         first, end = offsets[n], offsets[n + 1]
@@ -270,7 +279,7 @@ def forward(  # type: ignore[no-untyped-def]
             if start == first:
                 r = get(index, first) if gather else 0
                 log_scale = get(top, r)
-                log_scale += begin(start_law, weights, r * K, now, ahead, lost, safe, width)
+                log_scale += begin(start_law, weights, r * K, now, ahead, lost, safe, K, width)
                 if keep:
                     for j in range(0, width, 8):
                         store(out, first * K + j, load(now, j))
@@ -292,7 +301,7 @@ def forward(  # type: ignore[no-untyped-def]
                     K,
                 )
             else:
-                log_scale += forward_rows(now, ahead, lost, matrix, layered, safe, weights, top, gather, index,
+                log_scale += forward_rows(now, ahead, lost, spare, matrix, layered, safe, weights, top, gather, index,
                                           block, start, stop, keep, out, K, width)  # fmt: skip
             if log_scale != log_scale:
                 break
@@ -300,6 +309,7 @@ def forward(  # type: ignore[no-untyped-def]
         for k in range(K):
             size += state[k]
         log_z[n] = log_scale + math.log(size)
+    room[0] = 0.0  # an array lives until it is last named, and the loops knew its address alone
 
 
 @njit(**COMPILED)
@@ -391,7 +401,7 @@ def backward_eight(
 
 @njit(**INNER)
 def backward_rows(
-    after, beta, both, lost, left, right, A_T, layered, safe, weights, gather, rows, block, start, stop, last, F,
+    after, beta, both, lost, room, left, right, A_T, layered, safe, weights, gather, rows, block, start, stop, last, F,
     counting, sums, counts, K, width,
 ):  # type: ignore[no-untyped-def]  # fmt: skip
     """Marginals of steps stop - 1 .. start, given b * beta of the step after them in `after`; False where not sound."""
@@ -404,10 +414,12 @@ def backward_rows(
         else:
             base = (t + 1) * square if layered else 0
             times(after, A_T, base, K, width, beta)
-            if any_lost and hangs_on(lost, A_T, base, beta, K, width):
-                return False
+        missing = 0.0
+        if any_lost and t != last:
+            times(lost, A_T, (t + 1) * square if layered else 0, K, width, room)
+            missing = combined(F, t * K, room, width, both)
         size = combined(F, t * K, beta, width, both)
-        if not 1e-200 < size < np.inf:
+        if not 1e-200 < size < np.inf or missing > NOTHING * size:
             return False
         share = 1.0 / size
         if counting and t < last and not layered:
@@ -424,9 +436,15 @@ def backward_rows(
                 put(sums, r * K + k, get(sums, r * K + k) + get(both, k) * share)
         size = weighted(beta, weights, r * K, width, after)
         if not safe:
-            any_lost = lose(beta, weights, r * K, after, lost, width)
+            onward = any_lost and t != last
+            base = (t + 1) * square if layered and onward else 0
+            any_lost = (
+                lose(beta, weights, r * K, after, lost, room, A_T, base, K, width, onward) > 0.0
+            )
         if not SMALL < size < LARGE:
             scale(after, 1.0 / size, width)
+            if any_lost:
+                scale(lost, 1.0 / size, width)
     if kept:
         for j in range(kept * width, 4 * width, 8):
             store(left, j, splat(0.0))
@@ -448,9 +466,10 @@ def backward(  # type: ignore[no-untyped-def]
     matrix, at, index, out = address(A_T), address(logs), address(rows), address(F)
     by_row, pairs, beta = address(sums), address(counts), address(work)
     both, lost, after = beyond(beta, width), beyond(beta, 2 * width), beyond(beta, 3 * width)
-    left, right, own = beyond(beta, 4 * width), beyond(beta, 8 * width), beyond(beta, 12 * width)
+    left, right = beyond(beta, 4 * width), beyond(beta, 8 * width)
+    spare, own = beyond(beta, 12 * width), beyond(beta, 13 * width)
     weights, top = (address(table), address(tops)) if gather else (own, address(room))
-    work[: 12 * width] = 0.0
+    work[: 13 * width] = 0.0
     work[:K] = 1.0  # the backward weights of last steps
     for n in range(len(offsets) - 1):
         first, end = offsets[n], offsets[n + 1]
@@ -466,11 +485,12 @@ def backward(  # type: ignore[no-untyped-def]
                 sound = backward_eight(after, beta, both, left, right, matrix, layered, weights, gather, index,
                                        block, stop, end - 1, out, counting, by_row, pairs, K)  # fmt: skip
             else:
-                sound = backward_rows(after, beta, both, lost, left, right, matrix, layered, safe, weights, gather,
-                                      index, block, block, stop, end - 1, out, counting, by_row, pairs, K,
+                sound = backward_rows(after, beta, both, lost, spare, left, right, matrix, layered, safe, weights,
+                                      gather, index, block, block, stop, end - 1, out, counting, by_row, pairs, K,
                                       width)  # fmt: skip
             if not sound:
                 log_z[n] = np.nan
                 break
         for k in range(K):
             initial[k] += F[first * K + k]
+    room[0] = 0.0  # as in `forward`

@@ -287,7 +287,7 @@ class _Run:
             )
         self.n = len(self.offsets) - 1
         self.width = (K + 7) // 8 * 8
-        self.safe = bool(self.initial.min() > _SAFE and self.transition.min() > _SAFE)
+        self.safe = bool(self.transition.min() > _SAFE)
         self.log_z, self.unsound = np.empty(self.n), np.zeros(self.n, bool)
 
     def in_lanes(self, mode: str) -> bool:
@@ -328,7 +328,7 @@ class _Run:
         start[:K] = self.initial
         self.tables = self._tables()
         self.F = aligned(self.length * K + compiled.SLACK if keep else 8)
-        self.work = aligned(12 * width + compiled.BLOCK * K + compiled.SLACK)
+        self.work = aligned(13 * width + compiled.BLOCK * K + compiled.SLACK)
         self.last = aligned(width)
         compiled.forward(start, self._padded(self.transition), self.layered, self.safe, self.logs.reshape(-1),
                          *self.tables, self.rows, self.offsets, keep, self.F, self.log_z, self.last, self.work, K,

@@ -14,6 +14,8 @@ from ._hmm_chain import HiddenChain
 TOPOLOGIES = ("left-right", "bakis", "cyclic")
 STARTS = ("stationary", "uniform")
 
+NEGLIGIBLE = 1e-100  # a share of a state's moves
+
 
 class Moves(Record):
     """Probabilities of first states and of transitions: NaN where free, numbers where fixed.
@@ -91,6 +93,9 @@ def shares(counts: Array, given: Array) -> Array:
     free = np.isnan(given)
     left = 1.0 - np.where(free, 0.0, given).sum(-1, keepdims=True)
     counts = np.where(free, counts, 0.0)
+    # EM takes a move that does not happen through 1e-25, 1e-50, .. 1e-300: what no data can count is zero, since
+    # recursions must look after weights that may underflow
+    counts = np.where(counts > NEGLIGIBLE * counts.sum(-1, keepdims=True), counts, 0.0)
     total = counts.sum(-1, keepdims=True)
     equal = free / np.maximum(free.sum(-1, keepdims=True), 1)
     part = np.divide(counts, total, out=equal.astype(float), where=total > 0)
