@@ -43,6 +43,7 @@ class Emission:
 
     _names: ClassVar[Mapping[str, str]] = {}  # parameter -> attribute that holds it
     _support: ClassVar[str] = "numbers"  # what messages call the values that the family admits
+    positive: ClassVar[frozenset[str]] = frozenset()  # parameters above 0 whose names do not say so
     discrete: bool = False
     prior: Any = None
     floor: float = 1e-6

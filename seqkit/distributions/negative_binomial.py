@@ -26,6 +26,7 @@ class NegativeBinomial(Emission, Distribution):
 
     discrete = True
 
+    positive = frozenset({"mean"})
     _names = {"mean": "_mean", "dispersion": "dispersion"}  # noqa: RUF012
     _support = "counts 0, 1, 2, .."
 

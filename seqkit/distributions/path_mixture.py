@@ -21,7 +21,7 @@ class PathMixture(Mixture):
     Parameters
     ----------
     weights : (series, horizon, 1, K).
-    components : K distributions of shape (channels,), or (series, horizon, channels).
+    components : K distributions of shape (series, horizon, channels).
     paths : (draws, series, horizon) components along equally probable paths.
     """
 
@@ -35,9 +35,7 @@ class PathMixture(Mixture):
         drawn = np.empty((n, *self.shape))
         for k, law in enumerate(self.components):
             at = states == k
-            if len(law.shape) == 1:
-                drawn[at] = law.sample(int(at.sum()), rng)
-            else:
+            if at.any():
                 drawn[at] = law.sample(n, rng)[at]
         return drawn
 
@@ -46,11 +44,14 @@ class PathMixture(Mixture):
         return Empirical(self.sample(n, np.random.default_rng(seed)))
 
     def affine(self, shift: Any, factor: Any) -> Distribution:
-        if np.ndim(shift) == 0 and np.ndim(factor) == 0 and not self.discrete:
-            return PathMixture(
-                self.weights, [c.affine(shift, factor) for c in self.components], self.paths
-            )
-        return Distribution.affine(self, shift, factor)
+        if self.discrete:
+            return super().affine(shift, factor)
+        return PathMixture(
+            self.weights, [c.affine(shift, factor) for c in self.components], self.paths
+        )
 
     def __getitem__(self, key: Any) -> Mixture:
-        return Mixture(self.weights, self.components)[key]
+        if isinstance(key, slice) or (isinstance(key, (list, np.ndarray)) and np.ndim(key) == 1):
+            parts = [c[key] for c in self.components]
+            return PathMixture(self.weights[key], parts, self.paths[:, key])
+        return super().__getitem__(key)

@@ -100,6 +100,15 @@ class Product(Emission, Record):
     def _key(self, i: int) -> str:
         return ",".join(map(str, self.groups[i]))
 
+    @property
+    def positive(self) -> frozenset[str]:  # type: ignore[override]
+        """Parameters above 0 whose names do not say so."""
+        return frozenset(
+            f"{self._key(i)}.{name}"
+            for i, member in enumerate(self.members)
+            for name in member.positive
+        )
+
     def parameters(self) -> dict[str, Array]:
         """The parameters of all families, named "channel.parameter"."""
         return {

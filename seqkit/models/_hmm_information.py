@@ -61,7 +61,7 @@ class Coordinates:
         self.edges = np.cumsum([0, *(piece.size for piece in self.pieces)])
 
     def _add(self, name: str, value: Array, free: Array) -> None:
-        last = name.split(".")[-1]
+        last, own = name.split(".")[-1], name.removeprefix("emission.")
         if name in ("initial", "transition") or last in _SIMPLEX:
             for row in np.ndindex(value.shape[:-1]):
                 inner = np.flatnonzero(free[row] & (value[row] > _EDGE))
@@ -81,7 +81,8 @@ class Coordinates:
                         Piece(name, "cov", row, row[0] if row else None, n * (n + 1) // 2)
                     )
             return
-        kind = "positive" if last in _POSITIVE else "unit" if last == "probability" else "real"
+        positive = last in _POSITIVE or own in self.at.emission.positive
+        kind = "positive" if positive else "unit" if last == "probability" else "real"
         for index in zip(*np.nonzero(free), strict=True):
             self.pieces.append(Piece(name, kind, index, int(index[0]), 1))
 
@@ -224,7 +225,11 @@ def climb(evidence: Evidence, moves: Moves, start: Parameters, options: Options)
     now = space.model(found.x)
     ended = expectations(evidence, now, Options(0, 0.0))
     return Fit(
-        now, float(ended.log_partition.sum()), history, bool(found.success), ended.weights.sum(0)
+        now,
+        float(ended.log_partition.sum()),
+        history,
+        bool(found.success) and len(history) > 2,
+        ended.weights.sum(0),
     )
 
 

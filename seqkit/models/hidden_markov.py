@@ -16,6 +16,7 @@ from seqkit.distributions import (
     Distribution,
     Emission,
     Empirical,
+    Joined,
     LinearAutoregression,
     LinearRegression,
     Mixture,
@@ -399,14 +400,15 @@ class HiddenMarkov(Pictures, Forecaster):
         return np.stack(paths, axis=1)
 
     def _laws_ahead(self, horizon: int, covariates: Array | None) -> list[Distribution]:
+        """What each state emits at each of the next steps, (series, horizon, channels)."""
         emission, K = self._parameters.emission, self._parameters.chain.n_states
-        if not hasattr(emission, "next_rows") and not _uses_inputs(emission):
-            return [emission.law(k) for k in range(K)]
         series, channels = len(self._ends), len(self._fitted().columns)
+        shape = (series, horizon, channels)
+        if not _uses_inputs(emission):
+            return [_spread(emission.law(k), shape) for k in range(K)]
         blank = np.full((series * horizon, channels), np.nan)
-        offsets = np.arange(series + 1) * horizon
-        laws = emission.laws(emission.make_rows(blank, offsets, covariates))
-        return [_reshaped(law, (series, horizon, channels)) for law in laws]
+        rows = emission.make_rows(blank, np.arange(series + 1) * horizon, covariates)
+        return [_reshaped(law, shape) for law in emission.laws(rows)]
 
     def _simulated(self, horizon: int, covariates: Array | None) -> Distribution:
         """Forecasts of emissions that look at their own past, by paths of states and values together."""
@@ -483,6 +485,11 @@ class HiddenMarkov(Pictures, Forecaster):
             allowed &= (codes[:, None] < 0) | (codes[:, None] == np.arange(K))
         if forbidden is not None:
             if isinstance(forbidden, pd.DataFrame):
+                strange = [c for c in forbidden.columns if c not in self._names_of_states]
+                if strange:
+                    raise ValueError(
+                        f"forbidden has the column {strange[0]!r}, the states are {self._names_of_states}"
+                    )
                 forbidden = forbidden.reindex(columns=self._names_of_states, fill_value=False)
             ruled = np.asarray(forbidden, dtype=bool)
             if ruled.shape != allowed.shape:
@@ -517,6 +524,11 @@ class HiddenMarkov(Pictures, Forecaster):
                 raise ValueError(
                     f"{name} has {len(data.columns)} channel(s), the model has {len(header.columns)}"
                 )
+            named = [c for c in header.columns if c is not None]
+            if named and data.columns != header.columns and isinstance(x, pd.DataFrame):
+                raise ValueError(
+                    f"{name} has channels {list(data.columns)}; put them in the model's order, {list(header.columns)}"
+                )
             return data
         return super()._intake(x, name, header)
 
@@ -531,6 +543,14 @@ def _uses_inputs(emission: Emission) -> bool:
     return isinstance(emission, (LinearRegression, LinearAutoregression)) or (
         isinstance(emission, Product) and any(_uses_inputs(part) for part in emission.members)
     )
+
+
+def _spread(law: Distribution, shape: tuple[int, ...]) -> Distribution:
+    """A law of one row (channels,) for rows (.., channels)."""
+    if isinstance(law, Joined):
+        parts = zip(law.members, law.positions, strict=True)
+        return Joined([_spread(m, (*shape[:-1], len(at))) for m, at in parts], law.positions)
+    return law[np.broadcast_to(np.arange(shape[-1]), shape)]
 
 
 def _reshaped(law: Distribution, shape: tuple[int, ...]) -> Distribution:

@@ -10,10 +10,12 @@ import numpy as np
 import pandas as pd
 
 from seqkit.base import check_count, clone
+from seqkit.data.scaling import Identity
 from seqkit.data.sequences import Array, Sequences
 from seqkit.distributions import (
     Categorical,
     Emission,
+    LinearRegression,
     Normal,
 )
 from seqkit.kernels import chain
@@ -179,9 +181,14 @@ class HMM(HiddenMarkov):
         try:
             vars(self).pop("_parameters", None)
             vars(self).pop("_symbols", None)
-            return super().fit(x, None, covariates=covariates)
+            super().fit(x, None, covariates=covariates)
         finally:
             vars(self).pop("_labels_given", None)
+        if (
+            type(self.scale) is not Identity
+        ):  # likelihoods are in the units of x, histories in those of the model
+            self.log_likelihood_ += self._jacobian(self._intake(x, "x", self._header), self._data)
+        return self
 
     def _fit(self, data: Sequences, covariates: Array | None) -> None:
         options = self._options()
@@ -512,10 +519,19 @@ def _ascending(fit: Fit) -> Fit:
     p = fit.parameters
     if isinstance(p.emission, Categorical):
         return fit
+    if isinstance(p.emission, LinearRegression):
+        means = np.reshape(p.emission.intercept, (p.chain.n_states, -1))[:, 0]
+        return _in_order(fit, means)
     try:
         means = np.array([np.ravel(p.emission.law(k).mean)[0] for k in range(p.chain.n_states)])
     except (NotImplementedError, TypeError, AttributeError):
         return fit
+    return _in_order(fit, means)
+
+
+def _in_order(fit: Fit, means: Array) -> Fit:
     order = np.argsort(np.where(np.isfinite(means), means, np.inf), kind="stable")
     last = None if fit.last is None else fit.last[:, order]
-    return fit._replace(parameters=p.reordered(order), visits=fit.visits[order], last=last)
+    return fit._replace(
+        parameters=fit.parameters.reordered(order), visits=fit.visits[order], last=last
+    )
