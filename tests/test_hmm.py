@@ -590,6 +590,8 @@ def test_labels_belong_to_the_likelihood():
     np.testing.assert_allclose(errors["transition", "b", "a"], np.sqrt(p * (1 - p) / left), 1e-3)
     assert whole.decode().tolist() == states.tolist()
     assert part.decode().drop(150).tolist() == states.drop(150).tolist()
+    free = np.zeros((300, 2), dtype=bool)  # a constraint comes on top of the labels
+    assert part.decode(forbidden=free).drop(150).tolist() == states.drop(150).tolist()
 
 
 def test_one_step_of_learning_is_that_of_the_textbook():
@@ -1199,6 +1201,12 @@ def test_given_parameters_of_every_shape(name):
     z = {"covariates": np.ones((6, 2))} if name == "regression" else {}
     assert np.isfinite(m.log_likelihood(x, **z)) and len(m.decode(x, **z)) == 6
     assert m.emission_ is GIVEN[name]
+    ahead = {"covariates": np.ones((2, 2))} if name == "regression" else {}
+    m.update(x[:4], **z and {"covariates": np.ones((4, 2))})
+    assert np.isfinite(m.predict(2, **ahead).mean).all(axis=None)
+    m.update(x[4:], **ahead)
+    law = m.filter(x, **z).iloc[-1].to_numpy()
+    np.testing.assert_allclose(m._ends[0].law, law, atol=1e-12)
 
 
 def test_tied_covariances_have_standard_errors():

@@ -319,8 +319,11 @@ class HiddenMarkov(Pictures, Forecaster):
         if not isinstance(self._fitted(), FromParameters):
             return super().update(x_new, covariates=covariates)
         data = self._intake(x_new, "x_new", self._fitted())
-        self._ends = self._ends_of(Evidence(self._rows(data, None), data.offsets), data)
-        self._header = Header(data)
+        where = (data.calendars, data.keys, data.single)
+        inputs, names = align_covariates(covariates, *where)
+        evidence = Evidence(self._rows(data, inputs), data.offsets, inputs)
+        self._ends = self._ends_of(evidence, data)
+        self._header, self._input_names = Header(data), names
         return self
 
     update.__doc__ = Forecaster.update.__doc__
@@ -472,7 +475,8 @@ class HiddenMarkov(Pictures, Forecaster):
             evidence = Evidence(self._rows(data, inputs), data.offsets, inputs)
         allowed = self._allowed(data, known, forbidden)
         if allowed is not None:
-            evidence = evidence._replace(allowed=allowed)
+            both = allowed if evidence.allowed is None else allowed & evidence.allowed
+            evidence = evidence._replace(allowed=both)
         return data, evidence
 
     def _allowed(self, data: Sequences, known: Any, forbidden: Any) -> Array | None:
