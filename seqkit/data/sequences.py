@@ -240,10 +240,9 @@ class Sequences(Record):
             ]
             values = values[np.concatenate(kept)]
         if values.ndim == 1:
-            return pd.Series(values, index=self.index, name=name)
-        return pd.DataFrame(
-            values, index=self.index, columns=None if columns is None else pd.Index(list(columns))
-        )
+            return pd.Series(values, index=self.index, name=name, copy=False)
+        labels = None if columns is None else pd.Index(list(columns))
+        return pd.DataFrame(values, index=self.index, columns=labels, copy=False)
 
     def to_pandas(self) -> pd.Series | pd.DataFrame:
         """The values on the caller's index: a Series for one channel, else a DataFrame."""

@@ -112,8 +112,23 @@ def weigh_all(logs, weights, top, K):  # type: ignore[no-untyped-def]
 
 @njit(**INLINED)
 def times(state, A, base, K, width, out):  # type: ignore[no-untyped-def]
-    """out = state @ A, the matrix that begins at `base`."""
-    for j in range(0, width, 8):
+    """out = state @ A, the matrix that begins at `base`; 32 columns at a time while there are as many."""
+    wide = width // 32 * 32
+    for j in range(0, wide, 32):
+        a = b = c = d = splat(0.0)
+        place = base + j
+        for i in range(K):
+            x = spread(state, i)
+            a = multiply_add(x, load(A, place), a)
+            b = multiply_add(x, load(A, place + 8), b)
+            c = multiply_add(x, load(A, place + 16), c)
+            d = multiply_add(x, load(A, place + 24), d)
+            place += width
+        store(out, j, a)
+        store(out, j + 8, b)
+        store(out, j + 16, c)
+        store(out, j + 24, d)
+    for j in range(wide, width, 8):
         a = b = c = d = splat(0.0)
         place = base + j
         for i in range(0, K, 4):

@@ -34,11 +34,25 @@ def log_density_diagonal(x: np.ndarray, mean: np.ndarray, var: np.ndarray) -> np
     """
     from seqkit.kernels import _gaussian_numba as compiled
 
-    out = np.zeros((len(x), len(mean)))
     half, constant = 0.5 / var, -0.5 * (np.log(var) + LOG_2PI)
-    parts = (np.ascontiguousarray(a, dtype=np.float64) for a in (x, mean.T, half.T, constant.T))
-    compiled.diagonal()(*parts, out)
-    return out
+    x = np.ascontiguousarray(x, dtype=np.float64)
+    channels, states = x.shape[1], len(mean)
+    width = _padded_width(states)
+    flat = np.empty(len(x) * states + 8)
+    parts = (_padded(a.T, width) for a in (mean, half, constant))
+    compiled.diagonal(x.reshape(-1), *parts, flat, channels, states, width)
+    return flat[: len(x) * states].reshape(len(x), states)
+
+
+def _padded_width(states: int) -> int:
+    return (states + 7) // 8 * 8
+
+
+def _padded(rows: np.ndarray, width: int) -> np.ndarray:
+    """Rows (n, K) with zeros up to `width`, flat."""
+    out = np.zeros((len(rows), width))
+    out[:, : rows.shape[1]] = rows
+    return out.reshape(-1)
 
 
 def log_density_full(x: np.ndarray, mean: np.ndarray, cov: np.ndarray) -> np.ndarray:
@@ -59,10 +73,14 @@ def log_density_full(x: np.ndarray, mean: np.ndarray, cov: np.ndarray) -> np.nda
     factor = np.linalg.inv(lower)
     logs = np.log(np.diagonal(lower, axis1=-2, axis2=-1)).sum(-1)
     constant = -0.5 * x.shape[1] * LOG_2PI - logs
-    out = np.empty((len(x), len(mean)))
-    parts = (np.ascontiguousarray(a, dtype=np.float64) for a in (x, mean, factor, constant))
-    compiled.full()(*parts, out)
-    return out
+    x = np.ascontiguousarray(x, dtype=np.float64)
+    channels, states = x.shape[1], len(mean)
+    width, (row, column) = _padded_width(states), np.tril_indices(channels)
+    flat = np.empty(len(x) * states + 8)
+    triangles = _padded(factor[:, row, column].T, width)
+    parts = (_padded(mean.T, width), triangles, _padded(constant[None], width))
+    compiled.full(x.reshape(-1), *parts, flat, channels, states, width)
+    return flat[: len(x) * states].reshape(len(x), states)
 
 
 def moments(

@@ -176,7 +176,7 @@ def maximise(evidence: Evidence, moves: Moves, start: Parameters, options: Optio
     Stops when the objective rises by less than tol * (1 + |objective|).
     """
     now, history = start, []
-    converged, visits, last = False, np.zeros(start.chain.n_states), None
+    converged, weights, last = False, np.zeros((1, start.chain.n_states)), None
     for step in range(options.max_iter + 1):
         final = 0 < step == options.max_iter and not options.hard
         if final:  # nothing follows that would need expectations
@@ -191,7 +191,7 @@ def maximise(evidence: Evidence, moves: Moves, start: Parameters, options: Optio
         converged = step > 0 and value - history[-2] < options.tol * (1 + abs(value))
         if final:
             break
-        visits, last = found.weights.sum(0), getattr(found, "last", None)
+        weights, last = found.weights, getattr(found, "last", None)
         if converged or step == options.max_iter:
             break
         emission = now.emission.fit_weighted(evidence.rows, found.weights)
@@ -199,7 +199,7 @@ def maximise(evidence: Evidence, moves: Moves, start: Parameters, options: Optio
     if final and type(now.chain) is HiddenChain:
         last = filtered.probabilities[evidence.offsets[1:] - 1]
     usable = last is not None and len(last) and type(now.chain) is HiddenChain
-    return Fit(now, likelihood, history, converged, visits, last if usable else None)
+    return Fit(now, likelihood, history, converged, weights.sum(0), last if usable else None)
 
 
 def _possible(log_z: Array) -> float:

@@ -37,7 +37,7 @@ from ._hmm_softmax import SoftmaxChain
 from .state_space import Parameters as FromParameters
 from .state_space import _split
 
-STRETCH = 131_072  # steps whose densities are held at once where only their sum is asked for
+STRETCH = 262_144  # densities that are held at once where only their sum is asked for
 
 
 class End(Record):
@@ -173,16 +173,17 @@ class HiddenMarkov(Pictures, Forecaster):
         """log Z of every sequence; a long one stretch by stretch, so that no array is as long as it."""
         hidden, emission = self._parameters.chain, self._parameters.emission
         whole = evidence.rows.index is not None or evidence.allowed is not None
+        stretch = max(STRETCH // hidden.n_states, 1024)
         if (
-            evidence.length <= 2 * STRETCH
+            evidence.length <= 2 * stretch
             or len(evidence.offsets) > 2
             or whole
             or type(hidden) is not HiddenChain
         ):
             return hidden.log_partition(*evidence.steps(emission))
         total, law = 0.0, hidden.initial
-        for start in range(0, evidence.length, STRETCH):
-            logs, index = evidence.steps_between(start, start + STRETCH).potentials(emission)
+        for start in range(0, evidence.length, stretch):
+            logs, index = evidence.steps_between(start, start + stretch).potentials(emission)
             value, law = chain.advance(
                 law, hidden.transition, logs if index is None else logs[index]
             )
