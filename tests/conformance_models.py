@@ -49,9 +49,12 @@ FORECASTERS = {
     "LDS-mle": Case(lambda: seqkit.LDS(1, method="mle")),
     "ConstantVelocity": Case(lambda: seqkit.ConstantVelocity(), channels=2),
     "HMM": Case(lambda: seqkit.HMM(2, n_init=2, max_iter=50, tol=1e-6)),
-    "HMM-student-t": Case(lambda: seqkit.HMM(2, seqkit.StudentT(), "left-right", max_iter=3, tol=1)),
+    "HMM-student-t": Case(
+        lambda: seqkit.HMM(2, seqkit.StudentT(), "left-right", max_iter=3, tol=1)
+    ),
     "HMM-full": Case(
-        lambda: seqkit.HMM(2, seqkit.Normal(covariance="full"), tol=1e-4, scale=seqkit.Standard()), channels=2
+        lambda: seqkit.HMM(2, seqkit.Normal(covariance="full"), tol=1e-4, scale=seqkit.Standard()),
+        channels=2,
     ),
     "VAR": Case(lambda: seqkit.VAR(2), channels=2),
     "Conformal": Case(lambda: seqkit.Conformal(seqkit.AR(3), windows=30)),

@@ -100,6 +100,10 @@ def fit(problem: Problem, rows: Rows, weights: Array) -> Gaussians:
         found = gaussian.moments(x, weights, pairs=pairs, complete=rows.complete)
     else:
         found = expected_moments(x, weights, *_first_guess(problem, x, weights))
+    if problem.kind == "diag" and rows.complete and problem.prior is None:
+        plain = _plain(problem, found)
+        if plain is not None:
+            return plain
     each = found.count[:, None] if found.count.ndim == 1 else found.count  # (K, 1) or (K, C)
     pooled = _pool(found, each)
     alive = each > 1e-12 * each.sum(0)
@@ -117,6 +121,19 @@ def fit(problem: Problem, rows: Rows, weights: Array) -> Gaussians:
         extra = 0.0 if problem.prior is None else problem.prior.degrees(1) + 3.0
         spread = _raised(scatter / (each + extra), least, now.spread)
     return _settled(problem, mean, spread, alive)
+
+
+def _plain(problem: Problem, found: gaussian.Moments) -> Gaussians | None:
+    """Means and variances as they come, where all are free, all states have weight and no variance is near its floor."""
+    each, total = found.count, found.count.sum(0)
+    if not (problem.free_mean.all() and problem.free_spread.all() and (each > 1e-9 * total).all()):
+        return None
+    share, var = each / total, found.scatter / each
+    shift = found.mean - (share * found.mean).sum(0)
+    pooled = (share * (var + shift * shift)).sum(0)
+    if (var > max(2 * problem.floor, 1e-12) * pooled).all():
+        return Gaussians(found.mean, var)
+    return None
 
 
 def _first_guess(problem: Problem, x: Array, weights: Array) -> Gaussians:

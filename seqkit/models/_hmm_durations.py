@@ -210,6 +210,7 @@ class DurationMoves(Moves):
         dead = ~np.isnan(self.transition).any(1) & (self.transition.sum(1) == 0)
         if dead.any():  # the last state of a left-right chain is followed by itself, anew
             self.transition[dead, dead.argmax()] = 1.0
+        self.open = self.open[0], False  # the diagonal is fixed
         self.family, self.longest = family, longest
 
     @property

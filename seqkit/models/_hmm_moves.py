@@ -31,8 +31,10 @@ class Moves(Record):
         left_right = isinstance(transition, str) and transition in ("left-right", "bakis")
         self.stationary = isinstance(initial, str) and initial == "stationary"
         self.initial = _initial(states, initial, left_right)
+        self.open = bool(np.isnan(self.initial).all()), bool(np.isnan(self.transition).all())
         self.initial_prior = _prior("initial_prior", initial_prior, (states,))
         self.transition_prior = _prior("transition_prior", transition_prior, (states, states))
+        self.flat = bool((self.initial_prior == 1).all() and (self.transition_prior == 1).all())
         if self.stationary and not np.isnan(self.transition).all():
             self._check_stationary()
 
@@ -64,6 +66,10 @@ class Moves(Record):
 
         For a stationary start there is no closed form; the step from `now` never lowers what is maximised.
         """
+        if self.flat and not self.stationary:
+            first, counts = _counted(found.initial), _counted(found.transition)
+            if all(self.open) and first is not None and counts is not None:
+                return HiddenChain(first, counts)
         counts = np.maximum(found.transition + self.transition_prior - 1.0, 0.0)
         if not self.stationary:
             first = np.maximum(found.initial + self.initial_prior - 1.0, 0.0)
@@ -73,6 +79,8 @@ class Moves(Record):
 
     def log_prior(self, now: Any) -> float:
         """Log density of the Dirichlet priors, up to a constant."""
+        if self.flat:
+            return 0.0
         parts = [(now.transition, self.transition_prior, self.transition)]
         if not self.stationary:
             parts.append((now.initial, self.initial_prior, self.initial))
@@ -100,6 +108,16 @@ def shares(counts: Array, given: Array) -> Array:
     equal = free / np.maximum(free.sum(-1, keepdims=True), 1)
     part = np.divide(counts, total, out=equal.astype(float), where=total > 0)
     return np.where(free, part * left, given)
+
+
+def _counted(counts: Array) -> Array | None:
+    """Shares of counts over the last axis, none of them fixed; None where nothing was counted."""
+    total = counts.sum(-1, keepdims=True)
+    if not total.min() > 0:
+        return None
+    part = counts / total
+    part[part < NEGLIGIBLE] = 0.0
+    return part
 
 
 def stationary(A: Array) -> Array:
