@@ -124,7 +124,7 @@ def fit(problem: Problem, rows: Rows, weights: Array) -> Gaussians:
 
 
 def _plain(problem: Problem, found: gaussian.Moments) -> Gaussians | None:
-    """Means and variances as they come, where all are free, all states have weight and no variance is near its floor."""
+    """Means and variances as they come, where all are free, all states have weight, and no variance is small."""
     each, total = found.count, found.count.sum(0)
     if not (problem.free_mean.all() and problem.free_spread.all() and (each > 1e-9 * total).all()):
         return None
