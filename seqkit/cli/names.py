@@ -64,14 +64,14 @@ def _hmm(season: int | None) -> Forecaster:
     """Two regimes, each with a level of its own, of the changes of the series."""
     import seqkit
 
-    return seqkit.HMM(2, n_init=3, scale=seqkit.Difference())
+    return seqkit.HMM(2, tol=1e-6, scale=seqkit.Difference())
 
 
 def _switching_ar(season: int | None) -> Forecaster:
     """Two regimes, each an autoregression of its own (Hamilton 1989)."""
     import seqkit
 
-    return seqkit.HMM(2, seqkit.LinearAutoregression(2), n_init=3, scale=seqkit.Standard())
+    return seqkit.HMM(2, seqkit.LinearAutoregression(2), tol=1e-6, scale=seqkit.Standard())
 
 
 MODELS: dict[str, Recipe] = {
