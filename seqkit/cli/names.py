@@ -51,7 +51,7 @@ def _structural(season: int | None) -> Forecaster:
 def _lds(season: int | None) -> Forecaster:
     import seqkit
 
-    return seqkit.LDS(2, scale=seqkit.Standard())
+    return seqkit.LDS(2, method="mle", scale=seqkit.Standard())
 
 
 def _arma(season: int | None) -> Forecaster:
