@@ -101,7 +101,7 @@ AnyModel = TypeVar("AnyModel", bound=Model)
 
 def clone(model: AnyModel) -> AnyModel:
     """An unfitted model with the same hyper-parameters, nested models cloned too."""
-    kept = model._given
+    kept = getattr(model, "_given", ())
     params = {
         k: clone(v) if isinstance(v, Model) and k not in kept else v
         for k, v in model.get_params(deep=False).items()
