@@ -21,7 +21,7 @@ $(VENV)/bin/python:
 
 $(STAMP)run: constraints.txt pyproject.toml | $(VENV)/bin/python
 	@echo "installing seqkit and its dependencies (once)"
-	@$(PIP) --editable '.[parquet]'
+	@$(PIP) --editable '.[parquet,torch]'
 	@$(BIN)/python -m compileall -q seqkit
 	@touch $@
 

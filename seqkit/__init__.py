@@ -11,15 +11,16 @@ _PUBLIC = {
     "base": ["clone", "ConvergenceWarning", "NotFittedError"],
     "persistence": ["load"],
     "forecast": ["Forecast"],
-    "data": ["Sequences", "Vocabulary", "calendar_features", "fourier"],
+    "data": ["Covariates", "Sequences", "Vocabulary", "calendar_features", "fourier"],
     "data.scaling": ["BoxCox", "Chain", "Difference", "Identity", "Log", "MeanAbs", "SeasonalDifference", "Standard"],
     "distributions": [
         "Bernoulli", "Beta", "Categorical", "Dirichlet", "Empirical", "Exponential", "Gamma", "GaussianMixture",
-        "JointNormal", "LinearAutoregression", "LinearRegression", "Mixture", "Multinomial", "NegativeBinomial",
-        "Normal", "NormalInverseWishart", "Poisson", "Product", "Quantiles", "StudentT", "VonMises",
+        "JointNormal", "Laplace", "LinearAutoregression", "LinearRegression", "Mixture", "Multinomial",
+        "NegativeBinomial", "Normal", "NormalInverseWishart", "Poisson", "Product", "Quantiles", "StudentT", "VonMises",
     ],
     "models.ar": ["AR"],
     "models.var": ["VAR"],
+    "models.tdnn": ["TDNN"],
     "models.baselines": ["Drift", "Mean", "Naive", "Naive2", "SeasonalNaive"],
     "models.theta": ["Theta"],
     "models.ets": ["ETS"],
@@ -36,15 +37,28 @@ _PUBLIC = {
     "models.tracking": ["ConstantAcceleration", "ConstantVelocity"],
     "models.conformal": ["Conformal"],
     "evaluation": [
-        "BlockedKFold", "Comparison", "HoldOut", "RollingOrigin", "backtest", "compare", "cross_validate",
+        "BlockedKFold", "Comparison", "HoldOut", "Integer", "KFold", "LeaveOneOut", "LogInteger", "LogUniform",
+        "RollingOrigin", "Search", "Stratified", "Uniform", "backtest", "compare", "cross_validate",
+        "learning_curve", "nested_cross_validate", "search", "validation_curve",
     ],
 }  # fmt: skip
-_ROOMS = ["data", "datasets", "distributions", "evaluation", "kernels", "models", "plotting"]
+_ROOMS = [
+    "data",
+    "datasets",
+    "distributions",
+    "evaluation",
+    "kernels",
+    "models",
+    "nn",
+    "plotting",
+    "tasks",
+    "training",
+]
 _HOME = {name: module for module, names in _PUBLIC.items() for name in names}
 
 if TYPE_CHECKING:
     from seqkit.base import ConvergenceWarning, NotFittedError, clone
-    from seqkit.data import Sequences, Vocabulary, calendar_features, fourier
+    from seqkit.data import Covariates, Sequences, Vocabulary, calendar_features, fourier
     from seqkit.data.scaling import (
         BoxCox,
         Chain,
@@ -65,6 +79,7 @@ if TYPE_CHECKING:
         Gamma,
         GaussianMixture,
         JointNormal,
+        Laplace,
         LinearAutoregression,
         LinearRegression,
         Mixture,
@@ -81,6 +96,11 @@ if TYPE_CHECKING:
     from seqkit.evaluation.backtest import backtest
     from seqkit.evaluation.compare import compare, cross_validate
     from seqkit.evaluation.comparison import Comparison
+    from seqkit.evaluation.curves import learning_curve, validation_curve
+    from seqkit.evaluation.folds import KFold, LeaveOneOut, Stratified
+    from seqkit.evaluation.nested import nested_cross_validate
+    from seqkit.evaluation.search import Search, search
+    from seqkit.evaluation.space import Integer, LogInteger, LogUniform, Uniform
     from seqkit.evaluation.splits import BlockedKFold, HoldOut, RollingOrigin
     from seqkit.forecast import Forecast
     from seqkit.models.ar import AR
@@ -102,6 +122,7 @@ if TYPE_CHECKING:
     from seqkit.models.lds import LDS
     from seqkit.models.markov_chain import MarkovChain
     from seqkit.models.structural import Structural
+    from seqkit.models.tdnn import TDNN
     from seqkit.models.theta import Theta
     from seqkit.models.tracking import ConstantAcceleration, ConstantVelocity
     from seqkit.models.var import VAR

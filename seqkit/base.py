@@ -17,6 +17,7 @@ import numpy as np
 
 from seqkit import persistence
 from seqkit.data.calendar import Calendar, comparable
+from seqkit.data.covariates import Covariates, static_table
 from seqkit.data.scaling import Identity, Scaling, transform_next
 from seqkit.data.sequences import Array, Sequences, as_sequences
 from seqkit.distributions import Distribution, Normal
@@ -139,6 +140,8 @@ class Forecaster(Model, ABC):
 
     scale: Scaling = dataclasses.field(default_factory=Identity, kw_only=True)
 
+    _takes_past: ClassVar[bool] = False  # inputs that are not known ahead, and fixed ones
+
     @property
     def pooled(self) -> bool:
         """Whether a panel is learnt by one model for all its series (True) or series by series (False)."""
@@ -153,13 +156,15 @@ class Forecaster(Model, ABC):
         ----------
         x : Series, DataFrame, array, or a panel of them (see `seqkit.Sequences`); missing values are allowed.
         y : must be None; forecasters learn from `x` alone.
-        covariates : known inputs on the same index as `x`, one column each.
+        covariates : known inputs on the same index as `x`, one column each; or `seqkit.Covariates`, which tells
+            inputs that are known ahead from those that are not.
         """
         if y is not None:
             raise TypeError(
                 f"{type(self).__name__}.fit learns from x alone; pass inputs as covariates=, not as y"
             )
         data = self._intake(x, "x")
+        covariates = self._lawful(covariates)
         inputs, names = align_covariates(covariates, data.calendars, data.keys, data.single)
         vars(self).pop(
             "_header", None
@@ -169,7 +174,7 @@ class Forecaster(Model, ABC):
                 f"scale must be a seqkit scaling such as Standard() or Log(), got {self.scale!r}"
             )
         scaling = self.scale.fit(data)
-        self._input_names = names
+        self._input_names, self._kind_counts = names, _kind_counts(covariates, names)
         self._fit(data.with_values(scaling.transform(data)), inputs)
         self._header, self._scaling = Header(data), scaling
         return self
@@ -302,22 +307,39 @@ class Forecaster(Model, ABC):
         """How many steps after the first row of the fit of series `position` the calendar begins."""
         return self._fitted().origins[position].steps_to(calendar)
 
+    def _lawful(self, covariates: Any) -> Any:
+        """The covariates, if the family has a place for all of their kinds."""
+        if isinstance(covariates, Covariates) and not self._takes_past:
+            if covariates.past is not None or covariates.static is not None:
+                raise TypeError(
+                    f"{type(self).__name__} uses covariates that are known ahead; it has no place for past= or static="
+                )
+            return covariates.future
+        return covariates
+
     def _inputs(self, covariates: Any, *where: Any, future: bool = False) -> Array | None:
         """The inputs at the given rows, checked against those of the fit."""
-        values, names = align_covariates(covariates, *where, future=future)
-        if names is None and self._input_names is not None:
+        fitted = self._input_names
+        if future and fitted is not None:
+            kinds = vars(self).get("_kind_counts")
+            fitted = fitted[: kinds[0] if kinds else None] or None
+        values, names = align_covariates(self._lawful(covariates), *where, future=future)
+        if names is None and fitted is not None:
             raise ValueError(
-                f"the model was fitted with the covariates {list(self._input_names)}; give them here too"
+                f"the model was fitted with the covariates {list(fitted)}; give them here too"
             )
-        if names is not None and self._input_names is None:
+        if names is not None and fitted is None:
             raise ValueError(
-                "covariates were given, but the model was fitted without any; leave them out or fit again"
+                "covariates were given, but the model was fitted without any"
+                + (" that are known ahead" if self._input_names else "")
+                + "; leave them out or fit again"
             )
-        if names != self._input_names:
-            if names is None or self._input_names is None or set(names) != set(self._input_names):
-                raise ValueError(f"covariates have columns {list(names or ())}, the model was fitted with "
-                                 f"{list(self._input_names or ())}")  # fmt: skip
-            values = values[:, [names.index(n) for n in self._input_names]]  # type: ignore[index]
+        if names != fitted:
+            if names is None or fitted is None or set(names) != set(fitted):
+                raise ValueError(
+                    f"covariates have columns {list(names or ())}, the model was fitted with {list(fitted or ())}"
+                )
+            values = values[:, [names.index(n) for n in fitted]]  # type: ignore[index]
         return values
 
     def _jacobian(self, given: Sequences, scaled: Sequences) -> float:
@@ -377,6 +399,8 @@ def align_covariates(
     future: bool = False,
 ) -> tuple[Array | None, tuple[Hashable, ...] | None]:
     """The inputs at the rows of the calendars, (total, inputs), and their names; by index where there is one."""
+    if isinstance(covariates, Covariates):
+        return _all_kinds(covariates, calendars, keys, single, future)
     if covariates is None:
         return None, None
     given = as_sequences(covariates, name="covariates", frequency=_offset(calendars[0]))
@@ -396,6 +420,41 @@ def align_covariates(
             _cut(given.array(i), given.calendars[i], calendar, covariates, single, key, future)
         )
     return np.concatenate(parts), given.columns
+
+
+def _all_kinds(
+    covariates: Covariates,
+    calendars: tuple[Calendar, ...],
+    keys: tuple[Hashable, ...],
+    single: bool,
+    future: bool,
+) -> tuple[Array | None, tuple[Hashable, ...] | None]:
+    """Inputs known ahead, then (for the past) those that are not, then fixed ones, repeated at every row."""
+    kinds = [covariates.future] if future else [covariates.future, covariates.past]
+    found = [align_covariates(k, calendars, keys, single, future=future) for k in kinds]
+    parts = [(values, names) for values, names in found if values is not None and names is not None]
+    if covariates.static is not None and not future:
+        table, names = static_table(covariates.static, keys, single)
+        parts.append((np.repeat(table, [len(c) for c in calendars], axis=0), names))
+    if not parts:
+        return None, None
+    names = tuple(name for _, part in parts for name in part)
+    if len(set(names)) < len(names):
+        raise ValueError(f"covariates have a column twice: {list(names)}; rename one")
+    return np.concatenate([values for values, _ in parts], axis=1), names
+
+
+def _kind_counts(
+    covariates: Any, names: tuple[Hashable, ...] | None
+) -> tuple[int, int, int] | None:
+    """How many inputs are known ahead, known up to now, and fixed; None where all are known ahead."""
+    if names is None or not isinstance(covariates, Covariates):
+        return None
+    known, past = (
+        0 if kind is None else as_sequences(kind, name="covariates").values.shape[1]
+        for kind in (covariates.future, covariates.past)
+    )
+    return known, past, len(names) - known - past
 
 
 def _without_times(given: Any) -> bool:

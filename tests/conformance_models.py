@@ -57,5 +57,16 @@ FORECASTERS = {
         channels=2,
     ),
     "VAR": Case(lambda: seqkit.VAR(2), channels=2),
+    "TDNN": Case(lambda: seqkit.TDNN(12, 6, seasonal=12, hidden=(8,), steps=30)),
+    "TDNN-student-t": Case(
+        lambda: seqkit.TDNN(
+            6, 2, seqkit.StudentT(), seasonal=1, hidden=(8,), steps=30, draws=20, ensemble=2
+        )
+    ),
+    "TDNN-each": Case(lambda: seqkit.TDNN(12, 4, seasonal=1, hidden=(), steps=30, panel="each")),
+    "TDNN-joint": Case(
+        lambda: seqkit.TDNN(6, 4, hidden=(8, 8), dilations=(1, 2), steps=30, channels="joint"),
+        channels=2,
+    ),
     "Conformal": Case(lambda: seqkit.Conformal(seqkit.AR(3), windows=30)),
 }

@@ -14,6 +14,7 @@ from seqkit.distributions import (
     Empirical,
     Exp,
     JointNormal,
+    Laplace,
     Mixture,
     NegativeBinomial,
     Normal,
@@ -32,6 +33,7 @@ NORMAL = Normal([0.0, 5.0], [1.0, 0.2])
 CONTINUOUS: dict[str, Distribution] = {
     "normal": NORMAL,
     "student": StudentT([4.5, 12.0], [0.0, -3.0], [1.0, 0.5]),
+    "laplace": Laplace([0.0, -3.0], [1.0, 0.5]),
     "mixture": Mixture([0.3, 0.7], [Normal([0.0, 1.0], 1.0), Normal([4.0, 1.5], [0.5, 2.0])]),
     "mixed families": Mixture(
         [[0.5, 0.5], [0.9, 0.1]], [Normal([0.0, 1.0], 1.0), StudentT(6.0, [1.0, 1.0], 2.0)]
@@ -285,11 +287,12 @@ def test_affine_broadcasts_over_the_steps() -> None:
     [
         (Normal(1.5, 0.3), stats.norm(1.5, 0.3)),
         (StudentT(3.3, -1.0, 2.0), stats.t(3.3, -1.0, 2.0)),
+        (Laplace(-1.0, 2.0), stats.laplace(-1.0, 2.0)),
         (Transformed(Normal(0.4, 0.7), Exp()), stats.lognorm(0.7, scale=np.exp(0.4))),
         (Poisson(7.7), stats.poisson(7.7)),
         (NegativeBinomial(5.0, 0.4), stats.nbinom(2.5, 2.5 / 7.5)),
     ],
-    ids=["norm", "t", "lognorm", "poisson", "nbinom"],
+    ids=["norm", "t", "laplace", "lognorm", "poisson", "nbinom"],
 )
 def test_scipy_agrees(d: Distribution, reference: Any) -> None:
     q = np.linspace(0.01, 0.99, 23)
@@ -632,6 +635,7 @@ def test_empirical_paths_are_summed_and_drawn_whole() -> None:
         (lambda: Normal(0.0, -1.0), "scale must not be negative, got -1"),
         (lambda: StudentT(0.0, 0.0, 1.0), "df and scale must be positive"),
         (lambda: StudentT(3.0, 0.0, 0.0), "df and scale must be positive"),
+        (lambda: Laplace(0.0, 0.0), "scale must be positive, got 0"),
         (lambda: Poisson(-1.0), "rate must not be negative, got -1"),
         (lambda: NegativeBinomial(0.0, 1.0), "mean and dispersion must be positive"),
         (lambda: Mixture([0.5, 0.6], [NORMAL, NORMAL]), "sum to one"),

@@ -74,6 +74,13 @@ def _switching_ar(season: int | None) -> Forecaster:
     return seqkit.HMM(2, seqkit.LinearAutoregression(2), tol=1e-6, scale=seqkit.Standard())
 
 
+def _tdnn(season: int | None) -> Forecaster:
+    """A network on lags that finds out by itself how long to train (Lapedes & Farber 1987)."""
+    import seqkit
+
+    return seqkit.TDNN(seasonal=season)
+
+
 MODELS: dict[str, Recipe] = {
     "naive": _plain("Naive"),
     "snaive": _seasonal("SeasonalNaive"),
@@ -92,11 +99,12 @@ MODELS: dict[str, Recipe] = {
     "lds": _lds,
     "hmm": _hmm,
     "switching_ar": _switching_ar,
+    "tdnn": _tdnn,
 }
 WRAPPER = "conformal"
 # Quick ones. The first is the base of relative scores; ar:scale=diff is AR on differences.
 DEFAULT_MODELS = (
-    "naive2,snaive,drift,mean,theta,ets,ar,ar:scale=diff,level,structural,lds,hmm,switching_ar"
+    "naive2,snaive,drift,mean,theta,ets,ar,ar:scale=diff,level,structural,lds,hmm,switching_ar,tdnn"
 )
 KNOWN_MODELS = f"{', '.join(MODELS)}, and {WRAPPER}: before any of them"
 

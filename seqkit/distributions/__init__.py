@@ -10,6 +10,7 @@ from .gamma import Gamma
 from .gaussian_mixture import GaussianMixture
 from .joined import Joined
 from .joint_normal import JointNormal
+from .laplace import Laplace
 from .linear_autoregression import LinearAutoregression
 from .linear_regression import LinearRegression
 from .mixture import Mixture
@@ -41,6 +42,7 @@ __all__ = [
     "GaussianMixture",
     "Joined",
     "JointNormal",
+    "Laplace",
     "LinearAutoregression",
     "LinearRegression",
     "PathMixture",

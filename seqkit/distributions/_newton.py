@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import Any
 
 import numpy as np
+
+from . import _ops
 
 Array = np.ndarray
 Curve = Callable[[Array], tuple[Array, Array, Array]]  # value, slope and curvature at (K,) points
@@ -55,18 +58,26 @@ def log_rising(n: Array, y: Array) -> Array:
     return np.where(large, series, gammaln(small + y) - gammaln(small))
 
 
-def _stirling(x: Array) -> Array:
+def _stirling(x: Any) -> Any:
     """log Gamma(x) - ((x - 1/2) log x - x + log(2 pi) / 2), for x >= 10."""
     x2 = 1.0 / (x * x)
     return (1 / 12 - x2 * (1 / 360 - x2 * (1 / 1260 - x2 / 1680))) / x
 
 
-def log_gamma_constant(a: Array) -> Array:
-    """a log a - a - log Gamma(a), without cancellation for large a."""
-    from scipy.special import gammaln
-
+def log_gamma_constant(a: Any, ops: Any = _ops) -> Any:
+    """a log a - a - log Gamma(a), without cancellation for large a; of arrays or tensors."""
     large = a > 50.0
-    safe = np.where(large, a, 50.0)
-    series = 0.5 * np.log(safe / (2 * np.pi)) - _stirling(safe)
-    small = np.where(large, 1.0, a)
-    return np.where(large, series, small * np.log(small) - small - gammaln(small))
+    safe = ops.where(large, a, 50.0)
+    series = 0.5 * ops.log(safe / (2 * np.pi)) - _stirling(safe)
+    small = ops.where(large, 1.0, a)
+    return ops.where(large, series, small * ops.log(small) - small - ops.gammaln(small))
+
+
+def log_rising_ratio(ops: Any, n: Any, y: Any) -> Any:
+    """log Gamma(n + y) - log Gamma(n) - y log n, without cancellation for large n; of arrays or tensors."""
+    large = n > 50.0
+    safe = ops.where(large, n, 50.0)
+    series = (safe + y - 0.5) * ops.log1p(y / safe) - y + _stirling(safe + y) - _stirling(safe)
+    small = ops.where(large, 1.0, n)
+    plain = ops.gammaln(small + y) - ops.gammaln(small) - y * ops.log(small)
+    return ops.where(large, series, plain)

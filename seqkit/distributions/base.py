@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Sequence
-from typing import Any
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, ClassVar, Self
 
 import numpy as np
 
@@ -18,9 +18,17 @@ class Distribution(Record, ABC):
 
     A forecast has shape (series, horizon, channels). `discrete` tells whether `log_prob` is the logarithm
     of a probability or of a density (per caller's unit).
+
+    A family that a network can end in has `formula(ops, y, **arguments)`, its log density at `y` inside the support by
+    the functions of `ops`: one formula for arrays and tensors. `arguments` names those numbers, each with its role:
+    "location" (any number; moves and stretches with the data), "scale" and "size" (positive; stretch with the data; a
+    size is the mean of what is never negative), "positive" and "above 2" (without unit), "unit" (in [0, 1]), "angle"
+    (in radians).
     """
 
     discrete: bool = False
+    arguments: ClassVar[Mapping[str, str]] = {}
+    formula: ClassVar[Callable[..., Any]]
 
     @property
     @abstractmethod
@@ -40,6 +48,11 @@ class Distribution(Record, ABC):
     @abstractmethod
     def log_prob(self, y: Any) -> Array:
         """Log density (log probability where discrete) at `y`, in nats; NaN where `y` is NaN."""
+
+    @classmethod
+    def from_arguments(cls, **arguments: Any) -> Self:
+        """The distribution with these `arguments`."""
+        return cls(**arguments)
 
     def joint_log_prob(self, y: Any) -> Array:
         """Log density of whole paths (horizon, channels), where the family is joint over steps."""

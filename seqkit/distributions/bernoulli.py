@@ -29,6 +29,7 @@ class Bernoulli(Emission, Distribution):
     """
 
     discrete = True
+    arguments = {"probability": "unit"}  # noqa: RUF012
     _names = {"probability": "probability"}  # noqa: RUF012
     _support = "0 or 1"
 
@@ -37,6 +38,10 @@ class Bernoulli(Emission, Distribution):
         if np.any(self.probability < 0) or np.any(self.probability > 1):
             raise ValueError(f"probability must lie in [0, 1], got {probability!r}")
         self._set_options(prior)
+
+    @staticmethod
+    def formula(ops: Any, y: Any, probability: Any) -> Any:
+        return y * ops.log(probability) + (1.0 - y) * ops.log1p(-probability)
 
     @property
     def shape(self) -> tuple[int, ...]:

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, Self
 
 import numpy as np
 
+from . import _ops
 from .base import Array, Distribution
 from .emission import Columns, Emission
 
@@ -26,6 +27,7 @@ class Exponential(Emission, Distribution):
     2.0
     """
 
+    arguments = {"mean": "size"}  # noqa: RUF012
     _names = {"rate": "rate"}  # noqa: RUF012
     _support = "numbers from 0 on"
 
@@ -34,6 +36,14 @@ class Exponential(Emission, Distribution):
         if np.any(self.rate <= 0):
             raise ValueError(f"rate must be positive, got {self.rate.min()}")
         self._set_options(prior)
+
+    @staticmethod
+    def formula(ops: Any, y: Any, mean: Any) -> Any:
+        return -ops.log(mean) - y / mean
+
+    @classmethod
+    def from_arguments(cls, **arguments: Any) -> Self:
+        return cls(1 / arguments["mean"])
 
     @property
     def shape(self) -> tuple[int, ...]:
@@ -49,7 +59,7 @@ class Exponential(Emission, Distribution):
 
     def log_prob(self, y: Any) -> Array:
         y = np.asarray(y, float)
-        return np.where(y < 0, -np.inf, np.log(self.rate) - self.rate * y)
+        return np.where(y < 0, -np.inf, self.formula(_ops, y, self.mean))
 
     def cdf(self, y: Any) -> Array:
         return -np.expm1(-self.rate * np.maximum(np.asarray(y, float), 0.0))

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, Self
 
 import numpy as np
 
+from . import _ops
 from ._newton import log_gamma_constant, maximise
 from .base import Array, Distribution
 from .emission import Columns, Emission, held
@@ -29,6 +30,7 @@ class Gamma(Emission, Distribution):
     6.0
     """
 
+    arguments = {"concentration": "positive", "mean": "size"}  # noqa: RUF012
     _names = {"concentration": "concentration", "rate": "rate"}  # noqa: RUF012
     _support = "positive numbers"
 
@@ -41,6 +43,17 @@ class Gamma(Emission, Distribution):
         if np.any(self.concentration <= 0) or np.any(self.rate <= 0):
             raise ValueError("concentration and rate must be positive")
         self._set_options(None, floor)
+
+    @staticmethod
+    def formula(ops: Any, y: Any, concentration: Any, mean: Any) -> Any:
+        """a (log r - r + 1) + a log a - a - log Gamma(a) - log y, r = y / mean: no large terms to cancel."""
+        r = y / mean
+        constant = log_gamma_constant(concentration, ops)
+        return concentration * (ops.log(r) - r + 1.0) + constant - ops.log(y)
+
+    @classmethod
+    def from_arguments(cls, **arguments: Any) -> Self:
+        return cls(arguments["concentration"], arguments["concentration"] / arguments["mean"])
 
     @property
     def shape(self) -> tuple[int, ...]:
@@ -57,7 +70,7 @@ class Gamma(Emission, Distribution):
     def log_prob(self, y: Any) -> Array:
         y = np.asarray(y, float)
         safe = np.where(y > 0, y, 1.0)
-        value = _log_gamma(safe, self.concentration, self.mean)
+        value = self.formula(_ops, safe, self.concentration, self.mean)
         with np.errstate(divide="ignore", invalid="ignore"):
             end = np.where(
                 self.concentration == 1,
@@ -130,12 +143,6 @@ class Gamma(Emission, Distribution):
         found = _given_rate(logs + np.log(b), a)
         a = held(found, fixed["concentration"])
         return {"concentration": a, "rate": held(a * total / sums, fixed["rate"])}
-
-
-def _log_gamma(y: Array, a: Array, mean: Array) -> Array:
-    """a (log r - r + 1) + a log a - a - log Gamma(a) - log y, r = y / mean: no large terms to cancel."""
-    r = y / mean
-    return a * (np.log(r) - r + 1) + log_gamma_constant(a) - np.log(y)
 
 
 def _concentration(gap: Array, start: Array, most: Array) -> Array:

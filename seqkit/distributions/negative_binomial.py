@@ -6,6 +6,8 @@ from typing import Any
 
 import numpy as np
 
+from . import _ops
+from ._newton import log_rising_ratio
 from .base import Array, Distribution, count_crps
 from .emission import Columns, Emission, Rows, distinct, held
 
@@ -25,7 +27,7 @@ class NegativeBinomial(Emission, Distribution):
     """
 
     discrete = True
-
+    arguments = {"mean": "size", "dispersion": "positive"}  # noqa: RUF012
     positive = frozenset({"mean"})
     _names = {"mean": "_mean", "dispersion": "dispersion"}  # noqa: RUF012
     _support = "counts 0, 1, 2, .."
@@ -36,6 +38,17 @@ class NegativeBinomial(Emission, Distribution):
         )
         if np.any(self._mean <= 0) or np.any(self.dispersion <= 0):
             raise ValueError("mean and dispersion must be positive")
+
+    @staticmethod
+    def formula(ops: Any, y: Any, mean: Any, dispersion: Any) -> Any:
+        """log of Gamma(n + y) / (Gamma(n) n^y y!) mean^y (1 + mean / n)^-(y + n), n = 1 / dispersion."""
+        n, odds = 1.0 / dispersion, ops.log1p(dispersion * mean)
+        return (
+            log_rising_ratio(ops, n, y)
+            + y * (ops.log(mean) - odds)
+            - n * odds
+            - ops.gammaln(y + 1.0)
+        )
 
     @property
     def _n_p(self) -> tuple[Array, Array]:
@@ -55,10 +68,10 @@ class NegativeBinomial(Emission, Distribution):
         return self._mean + self.dispersion * self._mean**2
 
     def log_prob(self, y: Any) -> Array:
-        from scipy.stats import nbinom
-
         y = np.asarray(y, float)
-        return np.where(np.isnan(y), np.nan, nbinom.logpmf(y, *self._n_p))
+        outside = (y < 0) | (y != np.floor(y)) & ~np.isnan(y)
+        value = self.formula(_ops, np.where(outside, 0.0, y), self._mean, self.dispersion)
+        return np.where(outside, -np.inf, value)
 
     def cdf(self, y: Any) -> Array:
         from scipy.stats import nbinom

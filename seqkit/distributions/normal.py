@@ -8,6 +8,7 @@ from typing import Any, Self
 
 import numpy as np
 
+from . import _ops
 from .base import Array, Distribution
 from .emission import Emission, Rows, resized
 
@@ -37,8 +38,7 @@ def normal_crps(y: Array, mean: Array, scale: Array) -> Array:
 def normal_log_prob(y: Array, mean: Array, scale: Array) -> Array:
     """-log s - (y - mean)^2 / 2 s^2 - log(2 pi) / 2; a scale of zero is a point, whose density is infinite there."""
     with np.errstate(divide="ignore", invalid="ignore"):
-        z = (y - mean) / scale
-        value = -np.log(scale) - 0.5 * (z * z + LOG_2PI)
+        value = Normal.formula(_ops, y, mean, scale)
     if np.all(scale != 0):
         return value
     point = np.where(y == mean, np.inf, -np.inf)
@@ -68,6 +68,7 @@ class Normal(Emission, Distribution):
     2
     """
 
+    arguments = {"mean": "location", "scale": "scale"}  # noqa: RUF012
     _names = {"mean": "_mean", "var": "_scale"}  # noqa: RUF012
     covariance: str | None = None
     _cov: Array | None = None
@@ -105,6 +106,11 @@ class Normal(Emission, Distribution):
         self._mean, self._scale = np.broadcast_arrays(mean, scale)
         if np.any(self._scale < 0):
             raise ValueError(f"scale must not be negative, got {self._scale.min()}")
+
+    @staticmethod
+    def formula(ops: Any, y: Any, mean: Any, scale: Any) -> Any:
+        z = (y - mean) / scale
+        return -ops.log(scale) - 0.5 * (z * z + LOG_2PI)
 
     @property
     def shape(self) -> tuple[int, ...]:

@@ -6,6 +6,7 @@ from typing import Any
 
 import numpy as np
 
+from . import _ops
 from .base import Array, Distribution
 from .emission import Columns, Emission, Rows
 
@@ -26,6 +27,7 @@ class Poisson(Emission, Distribution):
     """
 
     discrete = True
+    arguments = {"rate": "size"}  # noqa: RUF012
     _names = {"rate": "rate"}  # noqa: RUF012
     _support = "counts 0, 1, 2, .."
 
@@ -34,6 +36,10 @@ class Poisson(Emission, Distribution):
         self._set_options(prior)
         if np.any(self.rate < 0):
             raise ValueError(f"rate must not be negative, got {self.rate.min()}")
+
+    @staticmethod
+    def formula(ops: Any, y: Any, rate: Any) -> Any:
+        return y * ops.log(rate) - rate - ops.gammaln(y + 1.0)
 
     @property
     def shape(self) -> tuple[int, ...]:
@@ -48,11 +54,15 @@ class Poisson(Emission, Distribution):
         return self.rate
 
     def log_prob(self, y: Any) -> Array:
-        from scipy.special import gammaln, xlogy
-
         y = np.asarray(y, float)
-        value = xlogy(y, self.rate) - self.rate - gammaln(y + 1)
-        return np.where((y < 0) | (y != np.floor(y)) & ~np.isnan(y), -np.inf, value)
+        outside = (y < 0) | (y != np.floor(y)) & ~np.isnan(y)
+        value = self.formula(
+            _ops, np.where(outside, 0.0, y), np.where(self.rate > 0, self.rate, 1.0)
+        )
+        if not np.all(self.rate):
+            point = np.where(y == 0, 0.0, np.where(np.isnan(y), np.nan, -np.inf))
+            value = np.where(self.rate == 0, point, value)
+        return np.where(outside, -np.inf, value)
 
     def cdf(self, y: Any) -> Array:
         from scipy.special import pdtr

@@ -8,6 +8,8 @@ import numpy as np
 
 from .base import Array, Distribution
 
+USUAL = (0.025, 0.1, 0.25, 0.5, 0.75, 0.9, 0.975)
+
 
 class Quantiles(Distribution):
     """The piecewise linear quantile function through (levels[k], values[k]), with exponential tails.
@@ -15,22 +17,44 @@ class Quantiles(Distribution):
     Parameters
     ----------
     levels : (K,) increasing, strictly between 0 and 1, K >= 2.
-    values : (K, *shape); sorted along the first axis, so crossing quantiles are put in order.
+    values : (K, *shape); sorted along the first axis, so crossing quantiles are put in order. Without them the
+        quantiles at `levels` are still to be learnt: a family, for the head of a network.
 
     Outside the outermost levels the tail goes on exponentially with the density it has there.
+
+    Raises
+    ------
+    ValueError : levels are not increasing or not inside (0, 1), or there is not one row of values for each.
+
+    Examples
+    --------
+    >>> from seqkit.distributions import Quantiles
+    >>> float(Quantiles([0.25, 0.75], [0.0, 2.0]).quantile(0.5))
+    1.0
+    >>> Quantiles(levels=[0.1, 0.5, 0.9])
+    Quantiles(levels=[0.1, 0.5, 0.9])
     """
 
-    def __init__(self, levels: Any, values: Any):
+    def __init__(self, levels: Any = USUAL, values: Any = None):
         self.levels = np.asarray(levels, float)
-        self.values = np.sort(np.asarray(values, float), axis=0)
         if (
-            len(self.levels) < 2
-            or np.any(np.diff(self.levels) <= 0)
+            self.levels.ndim != 1
+            or len(self.levels) < 2
+            or not np.all(np.diff(self.levels) > 0)
             or not 0 < self.levels[0] < self.levels[-1] < 1
         ):
             raise ValueError(f"levels must be two or more, increasing, inside (0, 1); got {levels}")
+        if values is None:
+            self.values = np.full(len(self.levels), np.nan)
+            return
+        self.values = np.sort(np.asarray(values, float), axis=0)
         if len(self.values) != len(self.levels):
             raise ValueError(f"{len(self.levels)} levels for {len(self.values)} rows of values")
+
+    def __repr__(self) -> str:
+        if self.values.ndim == 1 and np.isnan(self.values).all():
+            return f"Quantiles(levels={self.levels.tolist()})"
+        return super().__repr__()
 
     @property
     def shape(self) -> tuple[int, ...]:

@@ -6,6 +6,7 @@ from typing import Any
 
 import numpy as np
 
+from . import _ops
 from .base import Array, Distribution
 from .emission import Columns, Emission, held
 
@@ -29,6 +30,7 @@ class StudentT(Emission, Distribution):
     2.776
     """
 
+    arguments = {"df": "above 2", "loc": "location", "scale": "scale"}  # noqa: RUF012
     _names = {"df": "df", "loc": "loc", "spread": "spread"}  # noqa: RUF012
 
     def __init__(
@@ -45,6 +47,13 @@ class StudentT(Emission, Distribution):
         )
         if np.any(self.df <= 0) or np.any(self.spread <= 0):
             raise ValueError("df and scale must be positive")
+
+    @staticmethod
+    def formula(ops: Any, y: Any, df: Any, loc: Any, scale: Any) -> Any:
+        z = (y - loc) / scale
+        half = 0.5 * (df + 1)
+        constant = ops.gammaln(half) - ops.gammaln(0.5 * df) - 0.5 * LOG_PI
+        return constant - ops.log(scale) - 0.5 * ops.log(df) - half * ops.log1p(z * z / df)
 
     @property
     def shape(self) -> tuple[int, ...]:
@@ -63,12 +72,7 @@ class StudentT(Emission, Distribution):
         return (np.asarray(y, float) - self.loc) / self.spread
 
     def log_prob(self, y: Any) -> Array:
-        from scipy.special import gammaln
-
-        constant = gammaln((self.df + 1) / 2) - gammaln(self.df / 2) - 0.5 * np.log(self.df * np.pi)
-        return (
-            constant - np.log(self.spread) - (self.df + 1) / 2 * np.log1p(self._z(y) ** 2 / self.df)
-        )
+        return self.formula(_ops, np.asarray(y, float), self.df, self.loc, self.spread)
 
     def cdf(self, y: Any) -> Array:
         from scipy.special import stdtr
@@ -125,6 +129,7 @@ class StudentT(Emission, Distribution):
         return now
 
 
+LOG_PI = float(np.log(np.pi))
 DF = (0.2, 1e4)  # bounds of the degrees of freedom: beyond them the data say nothing of the tails
 
 

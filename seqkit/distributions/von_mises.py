@@ -6,9 +6,12 @@ from typing import Any
 
 import numpy as np
 
+from . import _ops
 from ._newton import maximise
 from .base import Array, Distribution
 from .emission import Columns, Emission, held
+
+LOG_2PI = float(np.log(2 * np.pi))
 
 
 class VonMises(Emission, Distribution):
@@ -31,6 +34,7 @@ class VonMises(Emission, Distribution):
     Source: Mardia & Jupp (2000), sections 3.5.4 and 5.3.1.
     """
 
+    arguments = {"direction": "angle", "concentration": "positive"}  # noqa: RUF012
     _names = {"direction": "direction", "concentration": "concentration"}  # noqa: RUF012
     _support = "angles in radians"
 
@@ -40,6 +44,12 @@ class VonMises(Emission, Distribution):
         )
         if np.any(self.concentration < 0):
             raise ValueError(f"concentration must not be negative, got {self.concentration.min()}")
+
+    @staticmethod
+    def formula(ops: Any, y: Any, direction: Any, concentration: Any) -> Any:
+        # cos - 1 by the half angle: the exponent of a narrow law keeps its digits
+        half = ops.sin(0.5 * (y - direction))
+        return -2 * concentration * half * half - ops.log_i0e(concentration) - LOG_2PI
 
     @property
     def shape(self) -> tuple[int, ...]:
@@ -62,12 +72,7 @@ class VonMises(Emission, Distribution):
         return np.where(k > 1e3, (1 + 0.5 / wide) / wide, np.pi**2 / 3 + 4 * series)
 
     def log_prob(self, y: Any) -> Array:
-        from scipy.special import i0e
-
-        k = self.concentration
-        # cos - 1 by the half angle: the exponent of a narrow law keeps its digits
-        half = np.sin(0.5 * (np.asarray(y, float) - self.direction))
-        return -2 * k * half * half - np.log(2 * np.pi * i0e(k))
+        return self.formula(_ops, np.asarray(y, float), self.direction, self.concentration)
 
     def cdf(self, y: Any) -> Array:
         from scipy.stats import vonmises

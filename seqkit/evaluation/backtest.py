@@ -30,7 +30,8 @@ def backtest(
     model : a forecaster; it is cloned, never fitted itself.
     x : one series or a panel, in any form `seqkit` accepts.
     splits : `HoldOut` or `RollingOrigin`.
-    covariates : of the same rows as ``x``, if the model takes them.
+    covariates : of the same rows as ``x``, if the model takes them; or `seqkit.Covariates`, of which the model sees
+        at each origin what would be known then.
     refit : True fits at every origin; False fits once and then uses ``update``; a number fits at
         every so many origins.
     level : central intervals to report, in percent.

@@ -12,11 +12,12 @@ from numpy.typing import NDArray
 
 from seqkit.evaluation.catalogue import Metric, parse_all, with_parts
 from seqkit.evaluation.comparison import Comparison
+from seqkit.evaluation.inputs import take
 from seqkit.evaluation.losses import average
 from seqkit.evaluation.protocol import Dataset, make_ready, named_models
 from seqkit.evaluation.records import Example, Result
 from seqkit.evaluation.splits import TimeSplit
-from seqkit.evaluation.walk import actuals, check_refit, cutoffs, take
+from seqkit.evaluation.walk import actuals, check_refit, cutoffs
 from seqkit.evaluation.work import Failure, Job, Naive2Benchmark, Outcome, merge, run
 
 Array = NDArray[np.float64]
@@ -99,15 +100,48 @@ def compare(
 def cross_validate(
     model: Any,
     x: Any,
-    splits: TimeSplit,
+    splits: Any,
+    y: Any = None,
     *,
-    metrics: str | Iterable[str] = DEFAULT_METRICS,
+    metrics: Any = None,
     **options: Any,
 ) -> pd.DataFrame:
-    """Scores of one model over the windows of ``splits``: rows (series, window), columns metrics.
+    """Scores of one model over the test parts of ``splits``.
 
-    ``options`` are those of `compare`. Unlike there, an error of the model is raised.
+    Parameters
+    ----------
+    model : it is cloned, and fitted anew in every fold with its scaling and all else it learns from data.
+    x : one series or a panel; a table of independent rows.
+    splits : `HoldOut` or `RollingOrigin` for forecasts; `KFold`, `LeaveOneOut`, `Stratified` (sequences of a panel,
+        rows of a table) or `BlockedKFold` (rows of one sequence) for models with ``fit(x[, y])`` and ``score``; any
+        scikit-learn splitter.
+    y : labels of sequences, steps or rows.
+    metrics : of forecasts as in `compare`; otherwise "score" (the default), "accuracy", "f1", "mae", "mse", "rmse", or
+        functions of (fitted model, x, y).
+    options : of forecasts those of `compare`; otherwise ``covariates`` and ``n_jobs``.
+
+    Returns
+    -------
+    A frame whose columns are metrics: rows (series, window) of forecasts, otherwise rows (fold).
+
+    Raises RuntimeError for an error of the model in a forecast, with the series; otherwise the error itself.
+
+    Examples
+    --------
+    >>> from seqkit import AR, HMMTagger
+    >>> from seqkit.evaluation import KFold, RollingOrigin
+    >>> y = np.sin(np.arange(60.0)) + np.sin(1.7 * np.arange(60.0))
+    >>> cross_validate(AR(4), y, RollingOrigin(horizon=5, windows=3), metrics="mae").shape
+    (3, 1)
+    >>> words = [["the", "dog", "barks"], ["a", "cat", "sleeps"], ["the", "cat", "barks"]]
+    >>> cross_validate(HMMTagger(), words, KFold(3), [["D", "N", "V"]] * 3, metrics="accuracy").shape
+    (3, 1)
     """
+    if y is not None or not isinstance(splits, TimeSplit):
+        return _over_examples(
+            model, x, splits, y, "score" if metrics is None else metrics, **options
+        )
+    metrics = DEFAULT_METRICS if metrics is None else metrics
     name = type(model).__name__
     if isinstance(x, Mapping):
         x = {"data": x}
@@ -121,6 +155,28 @@ def cross_validate(
         )
     table = result.scores.pivot(index=["series", "window"], columns="metric", values="value")
     return table[[m.name for m in result.measured]].rename_axis(columns=None)
+
+
+def _over_examples(
+    model: Any,
+    x: Any,
+    splits: Any,
+    y: Any,
+    metrics: Any,
+    *,
+    covariates: Any = None,
+    n_jobs: int | None = None,
+) -> pd.DataFrame:
+    """Scores by fold of a model that is asked about examples."""
+    from joblib import Parallel, delayed
+
+    from seqkit.evaluation.objective import make_scores
+
+    objective = make_scores(x, y, splits, metrics, covariates)
+    work = (delayed(objective.fold)(model, number) for number in range(objective.folds))
+    values = [found for _, found, _ in Parallel(n_jobs=n_jobs)(work)]
+    columns = [measure.name for measure in objective.metrics]
+    return pd.DataFrame(values, columns=columns).rename_axis(index="fold")
 
 
 # ---------------------------------------------------------------- the work

@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 
 from seqkit.data import Sequences
 from seqkit.evaluation.catalogue import Metric
+from seqkit.evaluation.inputs import Inputs
 from seqkit.evaluation.losses import naive_scale, warn_no_scale
 from seqkit.evaluation.splits import RollingOrigin, TimeSplit, Window
 from seqkit.evaluation.walk import actuals, plan, series_names
@@ -26,7 +27,7 @@ class Dataset:
 
     name: str
     data: Sequences
-    covariates: Sequences | None
+    covariates: Inputs | None
     splits: TimeSplit
     windows: tuple[Window, ...]
     season: int

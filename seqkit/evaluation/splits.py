@@ -2,7 +2,8 @@
 
 Time-ordered splits (`HoldOut`, `RollingOrigin`) are counted from the end of each sequence, so
 that the sequences of a ragged panel all have their last test part at their own end. Every split
-is also a scikit-learn splitter (``cv=``).
+is also a scikit-learn splitter (``cv=``). Splits of examples that have no order in time, and what
+is for what, are in `folds`.
 """
 
 from __future__ import annotations

@@ -12,6 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from seqkit.data import Sequences, as_sequences
+from seqkit.evaluation.inputs import Inputs
 from seqkit.evaluation.splits import TimeSplit, Window
 
 Array = NDArray[np.float64]
@@ -41,7 +42,7 @@ class Walk:
         data: Sequences,
         windows: Sequence[Window],
         *,
-        covariates: Sequences | None = None,
+        covariates: Inputs | None = None,
         refit: bool | int = True,
     ) -> None:
         self.model = model
@@ -53,13 +54,18 @@ class Walk:
         self._since = 0  # origins since the last fit
         self._known = 0  # cutoff the fitted model has seen, in rows from the end
 
+    @property
+    def fitted(self) -> Any:
+        """The model as it stands at the last origin."""
+        return self._fitted
+
     def step(self, number: int) -> Step:
         window = self.windows[number]
         start = perf_counter()
         fitted = self._at_origin(window)
         middle = perf_counter()
         ahead = window.gap + window.horizon
-        forecast = fitted.predict(ahead, **self._covariates(-window.cutoff, ahead - window.cutoff))
+        forecast = fitted.predict(ahead, **self._ahead(-window.cutoff, ahead - window.cutoff))
         stop = perf_counter()
         distribution = forecast.distribution
         expected = (len(self.data), ahead, self.data.values.shape[1])
@@ -78,7 +84,7 @@ class Walk:
             length = window.train_length
             first = None if length is None else -window.cutoff - length
             train = self.data.window(first, -window.cutoff)
-            model = _unfitted(self.model)
+            model = unfitted(self.model)
             fitted = model.fit(train, **self._covariates(first, -window.cutoff))
             fitted = model if fitted is None else fitted
             self._since = 1
@@ -95,8 +101,12 @@ class Walk:
             return {}
         return {"covariates": self.covariates.window(start, stop or None)}
 
+    def _ahead(self, start: int, stop: int) -> dict[str, Any]:
+        known = None if self.covariates is None else self.covariates.ahead(start, stop or None)
+        return {} if known is None else {"covariates": known}
 
-def _unfitted(model: Any) -> Any:
+
+def unfitted(model: Any) -> Any:
     """A clone; of a forecaster from elsewhere, without ``get_params``, a deep copy."""
     if not hasattr(model, "get_params"):
         return copy.deepcopy(model)
@@ -135,16 +145,9 @@ def series_names(data: Sequences, single: str = "series") -> list[Any]:
     return list(data.keys)
 
 
-def take(data: Sequences, positions: Sequence[int]) -> Sequences:
-    """Some sequences of a panel; a single sequence stays as it is."""
-    if data.single or len(positions) == len(data):
-        return data
-    return data.subset(positions)
-
-
 def plan(
     x: Any, splits: TimeSplit, covariates: Any, single: str = "series"
-) -> tuple[Sequences, list[Window], Sequences | None]:
+) -> tuple[Sequences, list[Window], Inputs | None]:
     """Input, its windows and covariates of the same rows, checked."""
     data = as_sequences(x)
     if data.tokens:
@@ -158,14 +161,15 @@ def plan(
     windows = splits.windows_for([int(n) for n in data.lengths], names)
     if covariates is None:
         return data, windows, None
-    known = as_sequences(covariates, name="covariates")
-    if len(known) != len(data) or (known.lengths != data.lengths).any():
-        got = dict(zip(series_names(known), known.lengths.tolist(), strict=True))
-        raise ValueError(
-            f"covariates have (series: rows) {_few(got)} and x has "
-            f"{_few(dict(zip(names, data.lengths.tolist(), strict=True)))}; pass covariates with a "
-            "row for every row of x, the test parts included."
-        )
+    known = Inputs.of(covariates)
+    for called, given in known.varying():
+        if len(given) != len(data) or (given.lengths != data.lengths).any():
+            got = dict(zip(series_names(given), given.lengths.tolist(), strict=True))
+            raise ValueError(
+                f"{called} have (series: rows) {_few(got)} and x has "
+                f"{_few(dict(zip(names, data.lengths.tolist(), strict=True)))}; pass {called} with a "
+                "row for every row of x, the test parts included."
+            )
     return data, windows, known
 
 

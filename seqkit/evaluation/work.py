@@ -11,10 +11,11 @@ from numpy.typing import NDArray
 
 from seqkit.data import Sequences
 from seqkit.evaluation.catalogue import Metric, Prediction, parse
+from seqkit.evaluation.inputs import Inputs, take
 from seqkit.evaluation.losses import average
 from seqkit.evaluation.naive2 import naive2
 from seqkit.evaluation.splits import Window
-from seqkit.evaluation.walk import Step, Walk, take
+from seqkit.evaluation.walk import Step, Walk
 
 Array = NDArray[np.float64]
 EXAMPLE_LEVELS = (0.025, 0.1, 0.5, 0.9, 0.975)
@@ -30,7 +31,7 @@ class Part:
 
     positions: tuple[int, ...]
     data: Sequences
-    covariates: Sequences | None
+    covariates: Inputs | None
     scales: dict[int, Array]
     examples: tuple[int, ...]
 
@@ -40,7 +41,7 @@ class Part:
         return Part(
             tuple(self.positions[i] for i in rows),
             take(self.data, rows),
-            None if self.covariates is None else take(self.covariates, rows),
+            None if self.covariates is None else self.covariates.take(rows),
             {power: scale[rows] for power, scale in self.scales.items()},
             self.examples,
         )
@@ -175,7 +176,7 @@ def _score(job: Job, step: Step, number: int, outcome: Outcome, strict: bool) ->
     for k, name in enumerate(job.metrics):
         metric = parse(name)
         try:
-            loss = _loss(metric, prediction, ~wrong)
+            loss = cell_losses(metric, prediction, ~wrong)
         except Exception as error:
             if strict:
                 raise
@@ -189,7 +190,7 @@ def _score(job: Job, step: Step, number: int, outcome: Outcome, strict: bool) ->
     return ~wrong
 
 
-def _loss(metric: Metric, prediction: Prediction, usable: NDArray[np.bool_]) -> Array:
+def cell_losses(metric: Metric, prediction: Prediction, usable: NDArray[np.bool_]) -> Array:
     """Losses, NaN where there is no actual; a NaN anywhere else is an error."""
     assert metric.loss is not None
     loss = np.asarray(metric.loss(prediction), dtype=np.float64)

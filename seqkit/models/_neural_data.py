@@ -1,0 +1,315 @@
+"""From sequences to what a network reads: rows of numbers, and the last of them, from which forecasts start."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from itertools import pairwise
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from seqkit.data.calendar import Calendar
+from seqkit.data.features import calendar_features
+from seqkit.data.sequences import Array, Sequences
+from seqkit.persistence import Record
+
+ENOUGH = 100_000  # rows that tell the level and the spread of a series
+
+
+class Encoding(Record):
+    """How the rows of a panel are written for a network; what it needs to know is learnt once, from the fit.
+
+    Attributes
+    ----------
+    centre : (series, C), taken off in double precision, so that large values keep their digits in single.
+    split : every channel is a series of its own (one network for all of them) instead of a part of a vector.
+    known, past, static : numbers of inputs: known ahead, known up to now, fixed; in this order of columns.
+    mean, scale : (inputs,), by which the inputs are standardised.
+    fields : fields of the calendar (see `seqkit.calendar_features`).
+    """
+
+    def __init__(
+        self,
+        data: Sequences,
+        covariates: Array | None,
+        kinds: tuple[int, int, int],
+        *,
+        split: bool,
+        centred: bool,
+        fields: tuple[str, ...],
+        dtype: type = np.float32,
+    ):
+        self.known, self.past, self.static = kinds
+        self.split, self.fields, self.double = split, tuple(fields), dtype is np.float64
+        self.centre = np.zeros((len(data), data.values.shape[1]))
+        if centred:
+            for i in range(len(data)):
+                self.centre[i] = _middle(data.array(i))
+        self.mean = self.scale = np.zeros(0)
+        if covariates is not None:
+            _refuse_missing(data, covariates)
+            self.mean = covariates.mean(0)
+            scale = covariates.std(0)
+            self.scale = np.where(scale > 1e-12 * np.abs(self.mean), scale, 1.0)
+
+    @property
+    def dtype(self) -> type:
+        """Of the numbers that the network reads."""
+        return np.float64 if self.double else np.float32
+
+    @property
+    def torch_dtype(self) -> Any:
+        """The same, as torch calls it."""
+        import torch
+
+        return torch.float64 if self.double else torch.float32
+
+    @property
+    def copies(self) -> int:
+        """Rows series that a series becomes: one for each channel, where channels are parted."""
+        return self.centre.shape[1] if self.split else 1
+
+    @property
+    def width_of_dates(self) -> int:
+        """Number of calendar features."""
+        return (
+            len(calendar_features(pd.DatetimeIndex([]), self.fields).columns) if self.fields else 0
+        )
+
+    def rows(
+        self, data: Sequences, covariates: Array | None, positions: Array, extra: int = 0
+    ) -> dict[str, Any]:
+        """The parts of `seqkit.tasks.windows.Rows` for sequences that are fitted series `positions`.
+
+        `extra` rows are put after every sequence: without values, with the last inputs, on the dates that follow.
+        """
+        channels = data.values.shape[1]
+        lengths = data.lengths + extra
+        total = int(lengths.sum())
+        copies = self.copies
+        values = np.empty((total * copies, channels // copies), self.dtype)
+        inputs: Array | None = None
+        if covariates is not None:
+            inputs = self._standard(data, covariates, extra)
+        dates = self._dates(data, extra)
+        at = 0
+        for i, position in enumerate(positions):
+            part, centre = data.array(i), self.centre[position]
+            for c in range(copies):
+                chosen = slice(c, c + 1) if self.split else slice(None)
+                end = at + len(part)
+                np.subtract(
+                    part[:, chosen], centre[chosen], out=values[at:end], casting="same_kind"
+                )
+                values[end : end + extra] = np.nan
+                at = end + extra
+        offsets = np.concatenate([[0], np.cumsum(np.repeat(lengths, copies))])
+        made: dict[str, Any] = {"values": values, "offsets": offsets}
+        made["calendar"] = self._spread(dates, lengths, copies)
+        if inputs is not None:
+            ahead = self.known + self.past
+            made["inputs"] = self._spread(inputs[:, : self.known], lengths, copies)
+            made["past_inputs"] = self._spread(inputs[:, self.known : ahead], lengths, copies)
+            if self.static:
+                first = np.concatenate([[0], np.cumsum(lengths)[:-1]])
+                made["static"] = np.repeat(inputs[first, ahead:], copies, axis=0)
+        return made
+
+    def _standard(self, data: Sequences, covariates: Array, extra: int) -> Array:
+        _refuse_missing(data, covariates)
+        inputs: Array = ((covariates - self.mean) / self.scale).astype(self.dtype)
+        if not extra:
+            return inputs
+        ends = zip(data.offsets[:-1], data.offsets[1:], strict=True)
+        rows = [np.concatenate([np.arange(a, b), np.full(extra, b - 1)]) for a, b in ends]
+        return inputs[np.concatenate(rows)]
+
+    def _dates(self, data: Sequences, extra: int) -> Array | None:
+        if not self.fields:
+            return None
+        parts = []
+        for calendar in data.calendars:
+            parts.append(self.dates(calendar))
+            if extra:
+                parts.append(self.dates(calendar.ahead(extra)))
+        return np.concatenate(parts)
+
+    def dates(self, calendar: Calendar) -> Array:
+        """Features of the entries of a calendar."""
+        return calendar_features(calendar.index, self.fields).to_numpy(self.dtype)
+
+    def ahead(
+        self,
+        tail: Tail,
+        static: Array | None,
+        covariates: Array | None,
+        calendars: list[Calendar],
+        steps: int,
+    ) -> Ahead:
+        """The windows that end now, with what is known of the `steps` that follow; the last known input goes on."""
+        past, seen, inputs, past_inputs = tail.window()
+        dates = np.stack([self.dates(c) for c in calendars]) if self.fields else None
+        if covariates is not None and inputs is not None:
+            scaled = (covariates - self.mean[: self.known]) / self.scale[: self.known]
+            known: Array = scaled.astype(self.dtype).reshape(len(calendars), -1, self.known)
+            known = np.pad(known, ((0, 0), (0, steps - known.shape[1]), (0, 0)), mode="edge")
+            inputs = np.concatenate([inputs, np.repeat(known, self.copies, axis=0)], axis=1)
+        dates = None if dates is None else np.repeat(dates, self.copies, axis=0)
+        return Ahead(past, seen.astype(self.dtype), inputs, past_inputs, dates, static)
+
+    def _spread(self, array: Array | None, lengths: Array, copies: int) -> Array | None:
+        """The same rows for every channel of a series, where channels are series of their own."""
+        if array is None or not array.shape[1]:
+            return None
+        if copies == 1:
+            return array
+        parts = np.split(array, np.cumsum(lengths)[:-1])
+        return np.concatenate([part for part in parts for _ in range(copies)])
+
+    def gather(self, array: Array) -> Array:
+        """(rows, steps, width, ..) of the network as (series, steps, channels, ..)."""
+        if not self.split:
+            return array
+        series, channels = self.centre.shape
+        return np.moveaxis(array.reshape(series, channels, *array.shape[1:])[:, :, :, 0], 1, 2)
+
+    def gather_rows(self, array: Array, lengths: Array, extra: int) -> Array:
+        """(rows, width, ..) as `rows` lays them out, as (total, channels, ..) without the extra ones."""
+        blocks = np.split(array, np.cumsum(np.asarray(lengths + extra) * self.copies)[:-1])
+        parts = []
+        for block, length in zip(blocks, lengths, strict=True):
+            if self.split:
+                block = block.reshape(self.copies, length + extra, *array.shape[1:])[:, :, 0]
+                block = np.moveaxis(block, 0, 1)
+            parts.append(block[:length])
+        return np.concatenate(parts)
+
+
+@dataclass
+class Ahead:
+    """Windows that end with the last row of every series, and what is known beyond; as in `WindowBatch`."""
+
+    past: Array
+    seen: Array
+    inputs: Array | None
+    past_inputs: Array | None
+    calendar: Array | None
+    static: Array | None
+
+    def take(self, numbers: Array, layout: Any, start: int = 0) -> dict[str, Array | None]:
+        """The parts of a batch for these series, whose forecast begins `start` steps ahead."""
+        length = layout.lags + layout.horizon
+
+        def cut(array: Array | None, width: int) -> Array | None:
+            return None if array is None else array[numbers, start : start + width]
+
+        return {
+            "past": self.past[numbers],
+            "past_seen": self.seen[numbers] if layout.seen else None,
+            "inputs": cut(self.inputs, length),
+            "past_inputs": None if self.past_inputs is None else self.past_inputs[numbers],
+            "calendar": cut(self.calendar, layout.horizon),
+            "static": None if self.static is None else self.static[numbers],
+        }
+
+
+class Tail(Record):
+    """The last rows of every series, all that forecasting and updating need.
+
+    Attributes
+    ----------
+    values : (rows, L, C), NaN where missing or before the first row. before : (rows, C), the last value observed
+        before them, NaN where there is none. length : (rows,), how many of the L rows there are.
+    inputs, past_inputs : (rows, L, F) and (rows, L, P), or None.
+    """
+
+    def __init__(self, lags: int, rows: dict[str, Any]):
+        count = len(rows["offsets"]) - 1
+        for name in ("values", "inputs", "past_inputs"):
+            like = rows.get(name)
+            blank = (
+                None if like is None else np.full((count, lags, like.shape[1]), np.nan, like.dtype)
+            )
+            setattr(self, name, blank)
+        self.before = np.full(self.values.shape[::2], np.nan)
+        self.length = np.zeros(count, dtype=int)
+        self._append(rows)
+
+    values: Array
+    inputs: Array | None
+    past_inputs: Array | None
+
+    def after(self, rows: dict[str, Any]) -> Tail:
+        """The tail once `rows` have followed; a series may have none."""
+        made: Tail = object.__new__(Tail)
+        copied = {k: v if v is None else v.copy() for k, v in vars(self).items()}
+        vars(made).update(copied)
+        made._append(rows)
+        return made
+
+    def _append(self, rows: dict[str, Any]) -> None:
+        lags, offsets = self.values.shape[1], rows["offsets"]
+        for i, (start, end) in enumerate(pairwise(offsets)):
+            new = int(end - start)
+            if not new:
+                continue
+            kept = min(new, lags)
+            gone = np.concatenate([self.values[i, :kept], rows["values"][start : end - kept]])
+            self.before[i] = _last(gone, self.before[i])
+            for name in ("values", "inputs", "past_inputs"):
+                if (array := getattr(self, name)) is not None:
+                    array[i, : lags - kept] = array[i, kept:].copy()
+                    array[i, lags - kept :] = rows[name][end - kept : end]
+        self.length = np.minimum(self.length + np.diff(offsets), lags)
+
+    def window(self) -> tuple[Array, Array, Array | None, Array | None]:
+        """Values filled as in training, which of them are observed, and inputs."""
+        lags = self.values.shape[1]
+        seen = ~np.isnan(self.values)
+        seen |= (np.arange(lags) < lags - self.length[:, None])[:, :, None]
+        filled = _fill(np.concatenate([self.before[:, None], self.values], axis=1))[:, 1:]
+        inputs = [None if a is None else _fill(a) for a in (self.inputs, self.past_inputs)]
+        return filled.astype(self.values.dtype), seen, inputs[0], inputs[1]
+
+
+def _middle(values: Array) -> Array:
+    """The median of every channel, 0 where nothing is observed; of very long series, that of evenly spaced rows."""
+    values = values[:: max(1, len(values) // ENOUGH)]
+    seen = ~np.isnan(values)
+    if seen.all():
+        return np.median(values, axis=0) if len(values) else np.zeros(values.shape[1])
+    columns = zip(values.T, seen.T, strict=True)
+    return np.array([np.median(y[known]) if known.any() else 0.0 for y, known in columns])
+
+
+def _last(values: Array, otherwise: Array) -> Array:
+    """The last observed value of every channel of (rows, C)."""
+    found = otherwise.copy()
+    for c, column in enumerate(values.T):
+        known = np.flatnonzero(~np.isnan(column))
+        if len(known):
+            found[c] = column[known[-1]]
+    return found
+
+
+def _fill(values: Array) -> Array:
+    """(series, rows, C): missing rows by the last one before them, leading ones by the first, 0 where none is known."""
+    seen = ~np.isnan(values)
+    if seen.all():
+        return values
+    rows = np.arange(values.shape[1])[:, None]
+    before = np.maximum.accumulate(np.where(seen, rows, -1), axis=1)
+    first = np.argmax(seen, axis=1)[:, None]
+    filled = np.take_along_axis(values, np.where(before >= 0, before, first), axis=1)
+    return np.nan_to_num(filled, nan=0.0)
+
+
+def _refuse_missing(data: Sequences, covariates: Array) -> None:
+    if np.isnan(covariates).any():
+        row = int(np.argmax(np.isnan(covariates).any(axis=1)))
+        i = int(np.searchsorted(data.offsets, row, side="right") - 1)
+        when = data.calendars[i].format(int(row - data.offsets[i]))
+        raise ValueError(
+            f"covariates are missing at {when} of {data.label(i)}; a network needs every input: fill them"
+        )

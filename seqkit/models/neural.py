@@ -1,0 +1,360 @@
+"""Neural forecasters: all that they share, from a panel to a distribution. A family says only which core it has."""
+
+from __future__ import annotations
+
+import dataclasses
+from abc import abstractmethod
+from typing import TYPE_CHECKING, Any, ClassVar, Literal
+
+import numpy as np
+
+from seqkit.base import Forecaster, check_count
+from seqkit.data.sequences import Array, Sequences
+from seqkit.distributions import Distribution, Empirical, Mixture, Quantiles
+from seqkit.persistence import Record
+
+from ._neural_data import Encoding, Tail
+
+if TYPE_CHECKING:
+    import pandas as pd
+    import torch
+
+    from seqkit.nn.heads import Head
+    from seqkit.tasks.forecasting import Layout
+    from seqkit.training import Trainer
+
+    from ._neural_networks import Network
+
+OWN = ("epochs", "steps", "batch_size", "lr", "patience", "device")  # settings of the trainer
+NORMALISE = ("auto", "last", "season", "mean", "standard", "size", None)
+LEAST = 4  # rows of the longest series
+DEFAULTS: dict[str, Any] = {
+    "lr": 1e-3, "schedule": "cosine", "warmup": 50, "clip": 1.0, "steps": 1000, "batch_size": 256, "weight_decay": 1e-4,
+    "evaluate_every": 50,
+}  # fmt: skip
+
+
+@dataclasses.dataclass(eq=False, repr=False)
+class NeuralForecaster(Forecaster):
+    """A network from a window of the past to the laws of the steps ahead, trained by gradients.
+
+    All series of a panel train one network. Each window is brought to its own level and scale, and the network
+    forecasts the correction of a seasonal baseline (of the last value, where there is no season). It forecasts
+    `horizon` steps at once; longer forecasts go on from there along sampled paths, so that ``horizon=1`` is
+    the recursive forecaster. The parameters are those of `TDNN`.
+    """
+
+    lags: int | None = None
+    horizon: int | None = None
+    head: Any = None
+    seasonal: int | tuple[int, ...] | None = dataclasses.field(default=None, kw_only=True)
+    normalise: str | None = dataclasses.field(default="auto", kw_only=True)
+    weighting: Literal["equal", "scale"] = dataclasses.field(default="equal", kw_only=True)
+    calendar: tuple[str, ...] = dataclasses.field(default=(), kw_only=True)
+    channels: Literal["each", "joint"] = dataclasses.field(default="each", kw_only=True)
+    panel: Literal["global", "each"] = dataclasses.field(default="global", kw_only=True)
+    balance: float = dataclasses.field(default=0.0, kw_only=True)
+    ensemble: int = dataclasses.field(default=1, kw_only=True)
+    draws: int = dataclasses.field(default=200, kw_only=True)
+    epochs: int | None = dataclasses.field(default=None, kw_only=True)
+    steps: int | None = dataclasses.field(default=None, kw_only=True)
+    batch_size: int | None = dataclasses.field(default=None, kw_only=True)
+    lr: float | None = dataclasses.field(default=None, kw_only=True)
+    patience: int | None = dataclasses.field(default=None, kw_only=True)
+    seed: int = dataclasses.field(default=0, kw_only=True)
+    device: str | None = dataclasses.field(default=None, kw_only=True)
+    trainer: Any = dataclasses.field(default=None, kw_only=True)
+
+    _takes_past: ClassVar[bool] = True
+
+    # -- what a family says ----------------------------------------------------------------------
+
+    @abstractmethod
+    def _core(self, layout: Layout) -> tuple[torch.nn.Module, bool]:
+        """The core for windows of this layout, and whether it sees a window as one flat vector."""
+
+    # -- what was learnt -------------------------------------------------------------------------
+
+    @property
+    def pooled(self) -> bool:
+        return self.panel == "global"
+
+    @property
+    def lags_(self) -> int:
+        """Rows of the past that the network sees."""
+        self._fitted()
+        return self._sizes.lags
+
+    @property
+    def horizon_(self) -> int:
+        """Steps that the network forecasts at once."""
+        self._fitted()
+        return self._sizes.horizon
+
+    @property
+    def history_(self) -> pd.DataFrame:
+        """Losses, learning rates and seconds, one row an evaluation; the rows of several networks follow each other."""
+        import pandas as pd
+
+        frames = [h.frame for h in self._histories()]
+        if len(frames) == 1:
+            return frames[0]
+        return pd.concat(frames, keys=range(len(frames)), names=["network", None]).reset_index(0)
+
+    def plot_history(self, ax: Any = None) -> Any:
+        """The losses of the (first) network over the steps, the best one marked."""
+        return self._histories()[0].plot(ax)
+
+    def _histories(self) -> list[Any]:
+        self._fitted()
+        return [network.history for group in self._networks for network in group]
+
+    # -- hooks -----------------------------------------------------------------------------------
+
+    def _fit(self, data: Sequences, covariates: Array | None) -> None:
+        from seqkit.tasks.windows import Rows
+
+        from ._neural_networks import train, train_unguided, trainer_with
+
+        head, trainer = self._check()
+        head.check(data.values)
+        sizes = self._sizes = Sizes(self, data, head)
+        encoding = self._encoding = Encoding(
+            data,
+            covariates,
+            self._kinds(covariates),
+            split=self.channels == "each",
+            centred=sizes.normalise not in (None, "size"),
+            fields=self.calendar,
+            dtype=np.float64 if trainer.precision == "float64" else np.float32,
+        )
+        parts = encoding.rows(data, covariates, np.arange(len(data)))
+        rows = Rows(**parts)
+        sizes.masked = bool(np.isnan(rows.values).any())
+        sizes.static, self._static = encoding.static, rows.static
+        self._tail = Tail(sizes.lags, parts)
+        copies = encoding.copies
+        groups = [rows] if self.pooled else [rows.part(i, copies) for i in range(len(data))]
+        layout = sizes.layout(encoding)
+        trainer = trainer_with(trainer, seed=self.seed)
+        found: list[list[Network]] = []
+        for group in groups:
+            given = (group, layout, self._core, head)
+            if self._guided():
+                seeds = [trainer_with(trainer, seed=self.seed + m) for m in range(self.ensemble)]
+                found.append([train(*given, each, balance=self.balance) for each in seeds])
+            else:
+                found.append(
+                    train_unguided(*given, trainer, balance=self.balance, members=self.ensemble)
+                )
+        self._networks = [
+            list(member) for member in zip(*found, strict=True)
+        ]  # by member, then group
+
+    def _forecast(self, horizon: int, covariates: Array | None) -> Distribution:
+        from ._neural_networks import answers, sampled
+
+        sizes, encoding, head = self._sizes, self._encoding, self._head()
+        steps = -(-horizon // sizes.horizon) * sizes.horizon
+        if steps > sizes.horizon and encoding.past:
+            raise ValueError(
+                f"horizon {horizon} is longer than the {sizes.horizon} steps that the network forecasts at once, and "
+                f"the covariates given as past= are not known that far; fit with horizon={horizon}"
+            )
+        calendars = [c.ahead(steps) for c in self._fitted().calendars]
+        ahead = encoding.ahead(self._tail, self._static, covariates, calendars, steps)
+        groups = self._groups(np.arange(len(self._tail.length)))
+        if steps > sizes.horizon:
+            counts = [len(part) for part in np.array_split(np.arange(self.draws), self.ensemble)]
+            drawn = [
+                sampled(self._tasks(m, head), groups, ahead, horizon, count, self.seed + m)
+                for m, count in enumerate(counts)
+                if count
+            ]
+            paths = np.stack([encoding.gather(path) for path in np.concatenate(drawn)])
+            return Empirical(paths + encoding.centre[:, None])
+        found = [
+            [
+                encoding.gather(a)[:, :horizon]
+                for a in answers(self._tasks(m, head), groups, ahead.take)
+            ]
+            for m in range(self.ensemble)
+        ]
+        return combine(head, found, encoding.centre[:, None])
+
+    def _observe(self, data: Sequences, covariates: Array | None) -> None:
+        new = self._encoding.rows(data, covariates, np.arange(len(data)))
+        self._tail = self._tail.after(new)
+
+    def _predictive(
+        self, data: Sequences, positions: Array, covariates: Array | None
+    ) -> Distribution:
+        from seqkit.tasks.windows import Rows, Windows
+
+        from ._neural_networks import answers
+
+        sizes, encoding, head = self._sizes, self._encoding, self._head()
+        positions = np.asarray(positions)
+        rows = Rows(**encoding.rows(data, covariates, positions, sizes.horizon - 1))
+        fitted = (positions[:, None] * encoding.copies + np.arange(encoding.copies)).ravel()
+        rows.static = None if self._static is None else self._static[fitted]
+        windows = Windows(rows, sizes.lags, sizes.horizon, dtype=encoding.torch_dtype)
+        series, at = windows.origins()
+        groups = self._groups(fitted[series])
+        found = []
+        for member in range(self.ensemble):
+            parts = []
+            answer = answers(self._tasks(member, head), groups, windows.take, first=True)
+            for part, blank in zip(answer, (0.0, np.nan, np.nan, 1.0), strict=True):
+                whole = np.full((len(rows.values), *part.shape[2:]), blank)
+                whole[at] = part[:, 0]
+                parts.append(encoding.gather_rows(whole, data.lengths, sizes.horizon - 1))
+            found.append(parts)
+        return combine(head, found, np.repeat(encoding.centre[positions], data.lengths, axis=0))
+
+    # -- inside ----------------------------------------------------------------------------------
+
+    def _groups(self, rows: Array) -> Array:
+        """Which network answers for these rows of the tail."""
+        return np.zeros(len(rows), int) if self.pooled else rows // self._encoding.copies
+
+    def _tasks(self, member: int, head: Head) -> list[Any]:
+        """The networks of one member, made when they are asked for."""
+        from functools import partial
+
+        from seqkit.training.distributed import Processes
+
+        layout = self._sizes.layout(self._encoding)
+        device = Processes(self._trainer().device).device
+        return [
+            (partial(network.task, self._core, head, layout, device), network.spread)
+            for network in self._networks[member]
+        ]
+
+    def _guided(self) -> bool:
+        """Whether the user says how long to train."""
+        return any(v is not None for v in (self.trainer, self.steps, self.epochs, self.patience))
+
+    def _kinds(self, covariates: Array | None) -> tuple[int, int, int]:
+        """Numbers of inputs known ahead, known up to now, and fixed; in this order they stand in the columns."""
+        if covariates is None:
+            return 0, 0, 0
+        return vars(self).get("_kind_counts") or (covariates.shape[1], 0, 0)
+
+    def _head(self) -> Head:
+        from seqkit.distributions import StudentT
+        from seqkit.nn.heads import as_head
+
+        return as_head(StudentT() if self.head is None else self.head)
+
+    def _trainer(self) -> Trainer:
+        """The trainer, with the model's own settings in place of the trainer's where they are given."""
+        from seqkit.training import Trainer
+
+        trainer = Trainer(**DEFAULTS) if self.trainer is None else self.trainer
+        if not isinstance(trainer, Trainer):
+            raise TypeError(f"trainer must be a seqkit.training.Trainer, got {trainer!r}")
+        own = {name: getattr(self, name) for name in OWN if getattr(self, name) is not None}
+        if self.trainer is None and "epochs" in own and "steps" not in own:
+            own["steps"] = None  # the default gives way
+        return Trainer(**{**trainer.get_params(deep=False), **own})
+
+    def _check(self) -> tuple[Head, Trainer]:
+        for name in ("lags", "horizon"):
+            if getattr(self, name) is not None:
+                check_count(name, getattr(self, name), 1)
+        for name in ("ensemble", "draws"):
+            check_count(name, getattr(self, name), 1)
+        choices = {"weighting": ("equal", "scale"), "channels": ("each", "joint"), "panel": ("global", "each"),
+                   "normalise": NORMALISE}  # fmt: skip
+        for name, allowed in choices.items():
+            if getattr(self, name) not in allowed:
+                shown = ", ".join(map(repr, allowed))
+                raise ValueError(f"{name} must be one of {shown}; got {getattr(self, name)!r}")
+        if not -1 <= self.balance <= 0:
+            raise ValueError(
+                f"balance must lie between -1 (series count alike) and 0 (windows count alike), got {self.balance!r}"
+            )
+        return self._head(), self._trainer()
+
+
+class Sizes(Record):
+    """What a fit settles about its windows: as given, or taken from the calendar and the length of the data."""
+
+    def __init__(self, model: NeuralForecaster, data: Sequences, head: Head):
+        longest = int(data.lengths.max())
+        seasons = _seasons(model.seasonal, data)
+        season = max(seasons, default=1)
+        self.horizon = model.horizon or max(1, min(season if 1 < season <= 48 else 8, longest // 5))
+        lags = max(2 * season, 2 * self.horizon, 16)
+        self.lags = model.lags or max(1, min(lags, (longest - self.horizon) // 2))
+        if longest < self.lags + self.horizon:
+            raise ValueError(
+                f"the {'series' if data.single else 'longest series'} has {longest} steps, but one window needs at "
+                f"least {self.lags + self.horizon}: {self.lags} lags and {self.horizon} steps ahead; lower lags= or "
+                "horizon=, or give a longer series"
+            )
+        if longest < LEAST:
+            raise ValueError(f"needs at least {LEAST} steps, got {longest}; give a longer series")
+        if model.seasonal is not None and season > self.lags:
+            raise ValueError(
+                f"lags is {self.lags}, but seasonal={model.seasonal!r} looks back {season} steps; raise lags"
+            )
+        self.seasons = tuple(s for s in seasons if s <= self.lags)
+        self.normalise = model.normalise
+        if model.normalise == "auto":
+            self.normalise = "season" if self.seasons else "last"
+            if not head.shifted:
+                self.normalise = "size"
+        if self.normalise == "season" and not self.seasons:
+            raise ValueError('normalise="season" needs a season within the lags; pass seasonal=')
+        if not head.shifted or self.normalise is None:
+            self.seasons = ()  # laws of counts are not moved by a baseline; raw values have none
+        self.weighted = model.weighting == "scale"
+        self.masked = False
+        self.static = 0
+
+    def layout(self, encoding: Encoding) -> Layout:
+        """The same, as a task takes it."""
+        from seqkit.tasks.forecasting import Layout
+
+        return Layout(
+            self.lags,
+            self.horizon,
+            1 if encoding.split else encoding.centre.shape[1],
+            self.seasons,
+            self.normalise,  # type: ignore[arg-type]
+            self.weighted,
+            self.masked,
+            encoding.known,
+            encoding.past,
+            encoding.width_of_dates,
+            encoding.static,
+        )
+
+
+def _seasons(given: int | tuple[int, ...] | None, data: Sequences) -> tuple[int, ...]:
+    """The periods of the baseline: those given, or the calendar's; () for none."""
+    if given is None:
+        season = max(calendar.season for calendar in data.calendars)
+        return (season,) if season > 1 else ()
+    seasons = tuple(given) if isinstance(given, (tuple, list)) else (given,)
+    for season in seasons:
+        check_count("seasonal", season, 1)
+    return () if seasons == (1,) else seasons
+
+
+def combine(head: Head, found: list[Any], centre: Array) -> Distribution:
+    """One law from those of the ensemble: about the median of the points, or their mixture."""
+    raws, levels, scales, spreads = ([np.asarray(member[i]) for member in found] for i in range(4))
+    level = levels[0] + centre
+    if head.constant_spread:
+        raw = np.median(raws, axis=0) if len(raws) > 1 else raws[0]
+        return head.distribution(raw, level, scales[0], np.mean(spreads, axis=0))
+    laws = [head.distribution(raw, level, scales[0]) for raw in raws]
+    if len(laws) == 1:
+        return laws[0]
+    quantiles = [law for law in laws if isinstance(law, Quantiles)]
+    if quantiles:
+        return Quantiles(quantiles[0].levels, np.mean([law.values for law in quantiles], axis=0))
+    return Mixture(np.full(len(laws), 1 / len(laws)), laws)
