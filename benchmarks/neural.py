@@ -37,20 +37,10 @@ Run = Callable[[int], object]  # trains for so many steps
 
 def ours(panel: Panel) -> Run:
     def run(steps: int) -> object:
-        trainer = training.Trainer(
-            steps=steps, batch_size=BATCH, lr=1e-3, clip=1.0, evaluate_every=steps, progress=False
-        )
-        model = seqkit.TDNN(
-            LAGS,
-            HORIZON,
-            hidden=(WIDTH, WIDTH),
-            residual=False,
-            seasonal=1,
-            head=seqkit.nn.Absolute(),
-            trainer=trainer,
-            device="cpu",
-        )
-        return model.fit(panel)
+        options = {"batch_size": BATCH, "lr": 1e-3, "clip": 1.0, "evaluate_every": steps}
+        trainer = training.Trainer(steps=steps, device="cpu", progress=False, **options)
+        network = {"hidden": (WIDTH, WIDTH), "residual": False, "seasonal": 1, "trainer": trainer}
+        return seqkit.TDNN(LAGS, HORIZON, seqkit.nn.Absolute(), **network).fit(panel)
 
     return run
 
@@ -111,8 +101,9 @@ def neuralforecast(panel: Panel) -> Run:
             "accelerator": "cpu",
         }  # fmt: skip
         model = MLP(
-            h=HORIZON, input_size=LAGS, num_layers=2, hidden_size=WIDTH, loss=MAE(), max_steps=steps, learning_rate=1e-3,
-            batch_size=32, windows_batch_size=BATCH, gradient_clip_val=1.0, scaler_type="robust", **quiet,
+            h=HORIZON, input_size=LAGS, num_layers=2, hidden_size=WIDTH, loss=MAE(), max_steps=steps,
+            learning_rate=1e-3, batch_size=32, windows_batch_size=BATCH, gradient_clip_val=1.0, scaler_type="robust",
+            **quiet,
         )  # fmt: skip
         return NeuralForecast(models=[model], freq=1).fit(frame)
 
@@ -184,8 +175,8 @@ def memory(threads: int) -> None:
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**10
     windows = len(y) - LAGS - HORIZON + 1
     print(
-        f"{windows:,} windows: the series is {raw:,.0f} MiB; training adds {peak - before:,.0f} MiB at its peak, where the "
-        f"windows themselves would take {windows * (LAGS + HORIZON) * 4 / 2**20:,.0f} MiB "
+        f"{windows:,} windows: the series is {raw:,.0f} MiB; training adds {peak - before:,.0f} MiB at its peak, where "
+        f"the windows themselves would take {windows * (LAGS + HORIZON) * 4 / 2**20:,.0f} MiB "
         f"({time.perf_counter() - start:.1f} s for 200 steps)"
     )
 

@@ -25,6 +25,7 @@ def test_readme_runs_as_written(tmp_path, monkeypatch, capsys):
     months = pd.date_range("1961-01-01", periods=12, freq="MS")
     rng = np.random.default_rng(0)
     names = {
+        "rng": rng,
         "actual": pd.Series(np.linspace(400, 500, 12), index=months),
         "new_points": pd.Series([450.0, 425.0], index=months[:2]),
         "prices": pd.DataFrame({"price": rng.normal(size=144)}, index=y.index),

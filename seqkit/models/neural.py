@@ -242,10 +242,10 @@ class NeuralForecaster(Forecaster):
         return vars(self).get("_kind_counts") or (covariates.shape[1], 0, 0)
 
     def _head(self) -> Head:
-        from seqkit.distributions import StudentT
+        from seqkit.distributions import Normal
         from seqkit.nn.heads import as_head
 
-        return as_head(StudentT() if self.head is None else self.head)
+        return as_head(Normal() if self.head is None else self.head)
 
     def _trainer(self) -> Trainer:
         """The trainer, with the model's own settings in place of the trainer's where they are given."""
@@ -308,8 +308,17 @@ class Sizes(Record):
                 self.normalise = "size"
         if self.normalise == "season" and not self.seasons:
             raise ValueError('normalise="season" needs a season within the lags; pass seasonal=')
-        if not head.shifted or self.normalise is None:
-            self.seasons = ()  # laws of counts are not moved by a baseline; raw values have none
+        if not head.shifted and self.normalise not in ("size", None):
+            raise ValueError(
+                f"normalise={self.normalise!r} moves the level, which a law of what is never negative does not have; "
+                f'use "size" with {head!r}'
+            )
+        if not head.shifted and model.seasonal is not None and self.seasons:
+            raise ValueError(
+                f"seasonal= is a baseline that is added to; {head!r} has none: leave it out"
+            )
+        if not head.shifted or (self.normalise is None and model.seasonal is None):
+            self.seasons = ()
         self.weighted = model.weighting == "scale"
         self.masked = False
         self.static = 0

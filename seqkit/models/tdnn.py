@@ -26,15 +26,15 @@ class TDNN(NeuralForecaster):
         of a panel that are shorter than lags + horizon are padded with their first value.
     horizon : h, steps forecast at once; None for a season. `predict` may ask for fewer or more: more are sampled, block
         after block of h steps; so 1 is recursive forecasting.
-    head : what comes out: a law to be fitted (``seqkit.StudentT()``, the default, ``seqkit.NegativeBinomial()``,
-        ``seqkit.Quantiles(levels)``), or a loss, ``nn.Squared()``, ``nn.Huber()``, ``nn.Absolute()``, whose law has a
+    head : what comes out: a law to be fitted (``seqkit.Normal()``, the default, ``seqkit.StudentT()``,
+        ``seqkit.NegativeBinomial()``, ``seqkit.Quantiles(levels)``), or a loss, ``nn.Squared()``, ``nn.Huber()``, ``nn.Absolute()``, whose law has a
         spread learnt from what the network misses by.
     hidden : widths of the hidden layers; () is linear: an autoregression.
     activation, dropout, norm, residual : see `seqkit.nn.FeedForward`.
     dilations : None looks at the window as one vector. Numbers, one per hidden layer, build causal convolutions of
         three steps each, so far apart (see `seqkit.nn.TimeDelay`).
     seasonal : period, or periods, of the baseline: the average of the naive forecasts of one season ago. None for the
-        calendar's own, 1 for the last value.
+        calendar's own, 1 for the last value. Laws of what is never negative, such as counts, have no baseline.
     normalise : how m and s are taken: "last" value, mean of the last "season", "mean" of the window, each with the
         window's mean absolute deviation; "standard" deviation; "size" for counts; None for none; "auto".
     weighting : whether windows count "equal" or by their "scale", which measures errors in the units of the data: good

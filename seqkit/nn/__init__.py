@@ -17,6 +17,11 @@ _PUBLIC = {
     "feedforward": ["FeedForward"],
     "layers": ["ResidualBlock"],
     "tdnn": ["TimeDelay"],
+    "cores": ["Bidirectional", "Core", "GRU", "LSTM", "RNN", "RecurrentCore"],
+    "cells": ["Cell", "GRUCell", "LSTMCell", "RNNCell"],
+    "recurrent": ["Recurrent", "map_state"],
+    "bidirectional": ["BothDirections"],
+    "attention": ["AttentionPooling", "last_pooling", "max_pooling", "mean_pooling"],
     "heads": [
         "Absolute", "Binary", "Classes", "FamilyHead", "Head", "Huber", "MixtureHead", "PointHead", "QuantileHead",
         "Squared", "as_head",
@@ -27,6 +32,10 @@ _HOME = {name: module for module, names in _PUBLIC.items() for name in names}
 
 if TYPE_CHECKING:
     from .activations import ACTIVATIONS, activation
+    from .attention import AttentionPooling, last_pooling, max_pooling, mean_pooling
+    from .bidirectional import BothDirections
+    from .cells import Cell, GRUCell, LSTMCell, RNNCell
+    from .cores import GRU, LSTM, RNN, Bidirectional, Core, RecurrentCore
     from .feedforward import FeedForward
     from .heads import (
         Absolute,
@@ -45,25 +54,39 @@ if TYPE_CHECKING:
     from .layers import ResidualBlock
     from .normalisation import BatchNorm, LayerNorm, norm
     from .perceptron import Hebbian, Perceptron, exclusive_or, threshold
+    from .recurrent import Recurrent, map_state
     from .tdnn import TimeDelay
 
 __all__ = [
     "ACTIVATIONS",
     "Absolute",
+    "AttentionPooling",
     "BatchNorm",
+    "Bidirectional",
     "Binary",
+    "BothDirections",
+    "Cell",
     "Classes",
+    "Core",
     "FamilyHead",
     "FeedForward",
+    "GRU",
+    "GRUCell",
     "Head",
     "Hebbian",
     "Huber",
     "INITIALISATIONS",
+    "LSTM",
+    "LSTMCell",
     "LayerNorm",
     "MixtureHead",
     "Perceptron",
     "PointHead",
     "QuantileHead",
+    "RNN",
+    "RNNCell",
+    "Recurrent",
+    "RecurrentCore",
     "ResidualBlock",
     "Squared",
     "TimeDelay",
@@ -71,6 +94,10 @@ __all__ = [
     "as_head",
     "exclusive_or",
     "initialise",
+    "last_pooling",
+    "map_state",
+    "max_pooling",
+    "mean_pooling",
     "norm",
     "threshold",
 ]

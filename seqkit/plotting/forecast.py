@@ -94,7 +94,10 @@ def _draw(
     if past is not None and len(past):
         shown = past.iloc[-(recent or max(5 * part.horizon, 48)) :]
         ax.plot(_times(shown.index), shown.to_numpy(), color=INK, lw=1.2, label="observed")
-        if not np.isnan(shown.iloc[-1]):  # let the forecast start where the history ends
+        ends_before = _times(shown.index[-1:])[0] < times[0]  # what came after may be in it too
+        if ends_before and not np.isnan(
+            shown.iloc[-1]
+        ):  # let the forecast start where the history ends
             joined = _times(shown.index[-1:]).append(times)
             mean = np.concatenate([shown.iloc[-1:], mean])
     for k, one in enumerate(reversed(levels)):

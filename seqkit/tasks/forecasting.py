@@ -15,6 +15,7 @@ if TYPE_CHECKING:
 
 Normalise = Literal["last", "season", "mean", "standard", "size"] | None
 CLIP = 10.0  # inputs of the network are cut there, in units of the window's scale
+FAR = 100.0  # and targets there, in training: one absurd value must not undo what all others teach
 
 
 @dataclass(frozen=True)
@@ -100,7 +101,10 @@ class WindowForecast(nn.Module):
     def loss(self, batch: WindowBatch) -> tuple[Tensor, Tensor]:
         """Sum of the head's losses over the observed targets, and their number."""
         raw, level, scale = self(batch)
-        loss = self.head.loss(raw, batch.target, level, scale)
+        target = batch.target
+        if self.layout.normalise is not None and self.head.shifted:
+            target = torch.clamp(target, level - FAR * scale, level + FAR * scale)
+        loss = self.head.loss(raw, target, level, scale)
         if self.layout.weighted:
             loss = loss * scale**self.head.degree
         if batch.target_seen is None:
