@@ -21,6 +21,7 @@ _PUBLIC = {
     "models.ar": ["AR"],
     "models.var": ["VAR"],
     "models.tdnn": ["TDNN"],
+    "models.recurrent": ["GRUForecaster", "LSTMForecaster", "RNNForecaster", "forecaster"],
     "models.baselines": ["Drift", "Mean", "Naive", "Naive2", "SeasonalNaive"],
     "models.theta": ["Theta"],
     "models.ets": ["ETS"],
@@ -121,6 +122,7 @@ if TYPE_CHECKING:
     from seqkit.models.hmm_tagger import HMMTagger
     from seqkit.models.lds import LDS
     from seqkit.models.markov_chain import MarkovChain
+    from seqkit.models.recurrent import GRUForecaster, LSTMForecaster, RNNForecaster, forecaster
     from seqkit.models.structural import Structural
     from seqkit.models.tdnn import TDNN
     from seqkit.models.theta import Theta

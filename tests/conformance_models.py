@@ -6,6 +6,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 import seqkit
+from seqkit import nn
 
 
 @dataclass(frozen=True)
@@ -66,6 +67,30 @@ FORECASTERS = {
     "TDNN-each": Case(lambda: seqkit.TDNN(12, 4, seasonal=1, hidden=(), steps=30, panel="each")),
     "TDNN-joint": Case(
         lambda: seqkit.TDNN(6, 4, hidden=(8, 8), dilations=(1, 2), steps=30, channels="joint"),
+        channels=2,
+    ),
+    "LSTM": Case(lambda: seqkit.LSTMForecaster(12, 6, seasonal=12, hidden=8, steps=30)),
+    "GRU-recursive": Case(
+        lambda: seqkit.GRUForecaster(
+            12, 4, hidden=8, mode="recursive", seasonal=12, steps=30, draws=20, ensemble=2
+        )
+    ),
+    "RNN-recursive": Case(
+        lambda: seqkit.RNNForecaster(
+            12, 4, nn.Huber(), hidden=8, mode="recursive", seasonal=1, steps=30, draws=20
+        )
+    ),
+    "Core-recursive-joint": Case(
+        lambda: seqkit.forecaster(
+            nn.GRU(8, layers=2, dilations=(1, 2), learn_initial=True),
+            12,
+            4,
+            mode="recursive",
+            seasonal=12,
+            steps=30,
+            draws=20,
+            channels="joint",
+        ),
         channels=2,
     ),
     "Conformal": Case(lambda: seqkit.Conformal(seqkit.AR(3), windows=30)),

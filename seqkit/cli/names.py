@@ -81,6 +81,20 @@ def _tdnn(season: int | None) -> Forecaster:
     return seqkit.TDNN(seasonal=season)
 
 
+def _lstm(season: int | None) -> Forecaster:
+    """Learnt memory over patches of a window (Hochreiter & Schmidhuber 1997)."""
+    import seqkit
+
+    return seqkit.LSTMForecaster(seasonal=season)
+
+
+def _gru(season: int | None) -> Forecaster:
+    """The same with gated recurrent units (Cho et al. 2014)."""
+    import seqkit
+
+    return seqkit.GRUForecaster(seasonal=season)
+
+
 MODELS: dict[str, Recipe] = {
     "naive": _plain("Naive"),
     "snaive": _seasonal("SeasonalNaive"),
@@ -100,6 +114,8 @@ MODELS: dict[str, Recipe] = {
     "hmm": _hmm,
     "switching_ar": _switching_ar,
     "tdnn": _tdnn,
+    "lstm": _lstm,
+    "gru": _gru,
 }
 WRAPPER = "conformal"
 # Quick ones. The first is the base of relative scores; ar:scale=diff is AR on differences.

@@ -14,7 +14,9 @@ from seqkit.data.features import calendar_features
 from seqkit.data.sequences import Array, Sequences
 from seqkit.persistence import Record
 
-ENOUGH = 100_000  # rows that tell the level and the spread of a series
+ENOUGH = 100_000  # rows that tell the level of a series
+TYPICAL = 64  # windows that tell its scale
+LEAST = 3  # observed values, without which a series has no scale of its own
 
 
 class Encoding(Record):
@@ -22,7 +24,8 @@ class Encoding(Record):
 
     Attributes
     ----------
-    centre : (series, C), taken off in double precision, so that large values keep their digits in single.
+    centre, unit : (series, C), taken off and divided by in double precision: large values keep their digits in single,
+        and a typical window of any series has the scale 1.
     split : every channel is a series of its own (one network for all of them) instead of a part of a vector.
     known, past, static : numbers of inputs: known ahead, known up to now, fixed; in this order of columns.
     mean, scale : (inputs,), by which the inputs are standardised.
@@ -36,6 +39,7 @@ class Encoding(Record):
         kinds: tuple[int, int, int],
         *,
         split: bool,
+        lags: int,
         centred: bool,
         fields: tuple[str, ...],
         dtype: type = np.float32,
@@ -43,9 +47,13 @@ class Encoding(Record):
         self.known, self.past, self.static = kinds
         self.split, self.fields, self.double = split, tuple(fields), dtype is np.float64
         self.centre = np.zeros((len(data), data.values.shape[1]))
+        self.unit = np.ones_like(self.centre)
         if centred:
             for i in range(len(data)):
                 self.centre[i] = _middle(data.array(i))
+                self.unit[i] = [_typical_scale(column, lags) for column in data.array(i).T]
+            typical = np.nanmedian(self.unit) if np.isfinite(self.unit).any() else 1.0
+            self.unit = np.where(np.isnan(self.unit), typical, self.unit)  # too short to tell
         self.mean = self.scale = np.zeros(0)
         if covariates is not None:
             _refuse_missing(data, covariates)
@@ -102,19 +110,32 @@ class Encoding(Record):
                 np.subtract(
                     part[:, chosen], centre[chosen], out=values[at:end], casting="same_kind"
                 )
+                values[at:end] /= self.unit[position][chosen]
                 values[end : end + extra] = np.nan
                 at = end + extra
         offsets = np.concatenate([[0], np.cumsum(np.repeat(lengths, copies))])
-        made: dict[str, Any] = {"values": values, "offsets": offsets}
+        made: dict[str, Any] = {
+            "values": values,
+            "offsets": offsets,
+            "weight": self._weights(positions),
+        }
         made["calendar"] = self._spread(dates, lengths, copies)
         if inputs is not None:
             ahead = self.known + self.past
             made["inputs"] = self._spread(inputs[:, : self.known], lengths, copies)
             made["past_inputs"] = self._spread(inputs[:, self.known : ahead], lengths, copies)
             if self.static:
-                first = np.concatenate([[0], np.cumsum(lengths)[:-1]])
+                first = np.minimum(
+                    np.cumsum(lengths) - lengths, len(inputs) - 1
+                )  # a series may have no row
                 made["static"] = np.repeat(inputs[first, ahead:], copies, axis=0)
         return made
+
+    def _weights(self, positions: Array) -> Array:
+        """The unit of every series of rows over the typical one."""
+        unit = self.unit[positions]
+        unit = unit.reshape(-1) if self.split else unit.mean(axis=1)
+        return unit / np.median(self.unit)
 
     def _standard(self, data: Sequences, covariates: Array, extra: int) -> Array:
         _refuse_missing(data, covariates)
@@ -249,8 +270,11 @@ class Tail(Record):
         return made
 
     def _append(self, rows: dict[str, Any]) -> None:
-        lags, offsets = self.values.shape[1], rows["offsets"]
-        for i, (start, end) in enumerate(pairwise(offsets)):
+        lags = self.values.shape[1]
+        for i, (start, end) in enumerate(pairwise(rows["offsets"])):
+            if not self.length[i]:  # a series begins with its first observation
+                seen = ~np.isnan(rows["values"][start:end]).all(axis=1)
+                start = start + int(np.argmax(seen)) if seen.any() else end
             new = int(end - start)
             if not new:
                 continue
@@ -261,16 +285,42 @@ class Tail(Record):
                 if (array := getattr(self, name)) is not None:
                     array[i, : lags - kept] = array[i, kept:].copy()
                     array[i, lags - kept :] = rows[name][end - kept : end]
-        self.length = np.minimum(self.length + np.diff(offsets), lags)
+            self.length[i] = min(self.length[i] + new, lags)
 
     def window(self) -> tuple[Array, Array, Array | None, Array | None]:
-        """Values filled as in training, which of them are observed, and inputs."""
+        """Values filled as in training, which of them are observed, and inputs; rows before the first are like it."""
         lags = self.values.shape[1]
-        seen = ~np.isnan(self.values)
-        seen |= (np.arange(lags) < lags - self.length[:, None])[:, :, None]
+        first = np.maximum(np.arange(lags), lags - np.maximum(self.length, 1)[:, None])[:, :, None]
         filled = _fill(np.concatenate([self.before[:, None], self.values], axis=1))[:, 1:]
-        inputs = [None if a is None else _fill(a) for a in (self.inputs, self.past_inputs)]
-        return filled.astype(self.values.dtype), seen, inputs[0], inputs[1]
+        parts = [filled, ~np.isnan(self.values), self.inputs, self.past_inputs]
+        taken = [None if a is None else np.take_along_axis(a, first, axis=1) for a in parts]
+        values, seen, inputs, past_inputs = taken
+        assert values is not None and seen is not None
+        return values.astype(self.values.dtype), seen, inputs, past_inputs
+
+
+def _typical_scale(y: Array, lags: int) -> float:
+    """The median, over windows of `lags` rows spread over a series, of their mean absolute deviation.
+
+    NaN where too little is observed to tell; of a constant series a small number.
+    """
+    if len(y) > lags:
+        starts = np.unique(
+            np.linspace(0, len(y) - lags, min(TYPICAL, len(y) - lags + 1)).astype(int)
+        )
+        windows = y[starts[:, None] + np.arange(lags)]
+    else:
+        windows = y[None]
+    seen = ~np.isnan(windows)
+    if (~np.isnan(y[:: max(1, len(y) // ENOUGH)])).sum() < LEAST:
+        return float("nan")
+    count = np.maximum(seen.sum(1), 1)
+    mean = np.where(seen, windows, 0.0).sum(1) / count
+    away = np.where(seen, np.abs(windows - mean[:, None]), 0.0).sum(1) / count
+    if (away[seen.sum(1) > 1] > 0).any():
+        moving = away[(seen.sum(1) > 1) & (away > 0)]
+        return float(np.median(moving))
+    return 1e-6  # nothing ever changes
 
 
 def _middle(values: Array) -> Array:
@@ -294,15 +344,13 @@ def _last(values: Array, otherwise: Array) -> Array:
 
 
 def _fill(values: Array) -> Array:
-    """(series, rows, C): missing rows by the last one before them, leading ones by the first, 0 where none is known."""
+    """(series, rows, C): missing values by the last one before them, 0 before the first one."""
     seen = ~np.isnan(values)
     if seen.all():
         return values
     rows = np.arange(values.shape[1])[:, None]
-    before = np.maximum.accumulate(np.where(seen, rows, -1), axis=1)
-    first = np.argmax(seen, axis=1)[:, None]
-    filled = np.take_along_axis(values, np.where(before >= 0, before, first), axis=1)
-    return np.nan_to_num(filled, nan=0.0)
+    before = np.maximum.accumulate(np.where(seen, rows, 0), axis=1)
+    return np.nan_to_num(np.take_along_axis(values, before, axis=1), nan=0.0)
 
 
 def _refuse_missing(data: Sequences, covariates: Array) -> None:

@@ -3,127 +3,131 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
 
 from seqkit.persistence import Record
-from seqkit.tasks.forecasting import Layout, WindowForecast
-from seqkit.tasks.windows import Rows, WindowBatch, Windows
+from seqkit.tasks.forecasting import FLOOR, Layout, WindowForecast
+from seqkit.tasks.windows import WindowBatch, Windows
 from seqkit.training import Grouped, History, Trainer
-
-from ._neural_data import ENOUGH
+from seqkit.training.sampling import seed_of
 
 if TYPE_CHECKING:
     from seqkit.nn.heads import Head
 
 Array = np.ndarray
-Build = Callable[[Layout], tuple[torch.nn.Module, bool]]
+Build = Callable[[Layout, "Head", float], Any]  # the task, untrained
 ROWS = 2048  # windows at once when forecasting: more would leave the cache
 RESIDUALS = 4096  # windows that the spread of a point forecast is learnt from
 FEW = 16  # series: with fewer, more than the last window of each is held out
 HELD_OUT = 0.15  # of the windows, then
 SMALL = 5000  # windows: with more, a network hardly learns them by heart
-PATIENCE, EVERY = (
-    10,
-    20,
-)  # evaluations, and steps between them, of the network that tells how long to train
+PATIENCE = 10  # evaluations without progress of the network that tells how long to train,
+EVERY = 20  # and steps between them
 
 
 class Network(Record):
-    """One trained network: its weights by name, and what its point forecasts miss by."""
+    """One trained network: its weights by name, what its point forecasts miss by, and how it was trained.
+
+    `scout` is the history of the network that told how long to train this one.
+    """
 
     def __init__(
-        self, weights: dict[str, Array], floor: float, spread: Array | None, history: History
+        self,
+        weights: dict[str, Array],
+        spread: Array | None,
+        history: History,
+        scout: History | None = None,
     ):
-        self.weights, self.floor, self.spread, self.history = weights, floor, spread, history
+        self.weights, self.spread, self.history, self.scout = weights, spread, history, scout
 
     def task(
         self, build: Build, head: Head, layout: Layout, device: torch.device
     ) -> WindowForecast:
         """The network itself, ready to forecast; made without drawing initial weights."""
-        with torch.device("meta"):
-            task = _assemble(build, head, layout, self.floor)
+        with torch.random.fork_rng(devices=[]), torch.device("meta"):
+            task = build(layout, head, FLOOR)
         weights = {name: torch.from_numpy(w).to(device) for name, w in self.weights.items()}
         task.load_state_dict(weights, assign=True)
         return task.eval()
 
 
-def _assemble(build: Build, head: Head, layout: Layout, floor: float) -> WindowForecast:
-    core, flat = build(layout)
-    return WindowForecast(core, head, layout, flat=flat, floor=floor)
-
-
 def train(
-    rows: Rows,
+    windows: Windows,
     layout: Layout,
     build: Build,
     head: Head,
     trainer: Trainer,
     *,
     balance: float,
+    name: str,
     like: Network | None = None,
 ) -> Network:
-    """A network for these rows. The same seed gives the same network, whatever was drawn before.
+    """A network for these windows. The same seed gives the same network, whatever was drawn before.
 
     With `trainer.patience` the last windows of every series are held out: they tell when to stop, and what a point
-    forecast misses by; without, the windows that were learnt from do. `like` has its spread taken over.
+    forecast misses by; without, the windows that were learnt from do. `like` has its spread taken over. `name` is that
+    of the network's own folder in that of the trainer's checkpoints.
     """
-    dtype = torch.float64 if trainer.precision == "float64" else torch.float32
-    windows, validation = _windows(rows, layout, dtype), None
+    validation = None
     if trainer.patience:
-        windows, validation = hold_out(rows, layout, dtype)
-    floor = least_scale(rows)
-    with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(trainer.seed)
-        task = _assemble(build, head, layout, floor).to(dtype)
+        windows, validation = hold_out(windows)
+    if balance and trainer.sampler is not None:
+        raise ValueError(
+            "balance= and the trainer's sampler= both say how windows are drawn; give one"
+        )
     if balance:
         sampler = Grouped(windows.counts, balance, trainer.seed)
         trainer = trainer_with(trainer, sampler=sampler)
+    if trainer.checkpoint is not None:
+        trainer = trainer_with(trainer, checkpoint=str(Path(trainer.checkpoint) / name))
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(trainer.seed)
+        task = build(layout, head, FLOOR).to(windows.values.dtype)
     history = trainer.fit(task, windows, validation=validation)
     task.eval()
     device = next(task.parameters()).device
     spread = like.spread if like else _spread(task, head, validation or windows, device)
     weights = {name: w.detach().cpu().numpy() for name, w in task.state_dict().items()}
-    return Network(weights, floor, spread, history)
+    return Network(weights, spread, history, like.history if like else None)
 
 
-def train_unguided(
-    rows: Rows,
+def train_members(
+    windows: Windows,
     layout: Layout,
     build: Build,
     head: Head,
     trainer: Trainer,
     *,
     balance: float,
+    name: str,
     members: int,
+    guided: bool,
 ) -> list[Network]:
-    """Networks whose length of training the data tell, where they are few.
+    """An ensemble over seeds; after Ctrl-C those that are there.
 
-    A first network does not see the last windows: after how many steps it is best on them is how long the others, which
-    see all windows, are trained; and what it misses them by is their spread. With many windows, or too few to hold any
-    out, all are trained for as long as the trainer says.
+    Where nobody says how long to train (not `guided`) and windows are few, a first network does not see the last ones:
+    after how many steps it is best on them is how long the others, which see all, are trained; and what it misses them
+    by is their spread.
     """
-    windows = _windows(rows, layout, torch.float32)
     scout = None
-    if len(windows) <= SMALL and _can_hold_out(rows, layout):
+    if not guided and len(windows) <= SMALL and _held_out(windows)[0].any():
         patient = trainer_with(trainer, patience=PATIENCE, evaluate_every=EVERY)
-        scout = train(rows, layout, build, head, patient, balance=balance)
-        best = scout.history.best_step or EVERY
-        trainer = trainer_with(trainer, steps=best, warmup=min(trainer.warmup, best // 4))
-    return [
-        train(
-            rows,
-            layout,
-            build,
-            head,
-            trainer_with(trainer, seed=trainer.seed + m),
-            balance=balance,
-            like=scout,
-        )
-        for m in range(members)
-    ]
+        scout = train(windows, layout, build, head, patient, balance=balance, name=f"{name}-scout")
+        if scout.history.stopped == "interrupted":
+            return [scout]
+        trainer = trainer_with(trainer, steps=scout.history.best_step or EVERY)
+    networks: list[Network] = []
+    for member in range(members):
+        seeded = trainer_with(trainer, seed=trainer.seed + member)
+        options = {"balance": balance, "name": f"{name}-{member}", "like": scout}
+        networks.append(train(windows, layout, build, head, seeded, **options))  # type: ignore[arg-type]
+        if networks[-1].history.stopped == "interrupted":
+            break
+    return networks
 
 
 def trainer_with(trainer: Trainer, **changes: Any) -> Trainer:
@@ -131,49 +135,27 @@ def trainer_with(trainer: Trainer, **changes: Any) -> Trainer:
     return type(trainer)(**{**trainer.get_params(deep=False), **changes})
 
 
-def _windows(rows: Rows, layout: Layout, dtype: torch.dtype, **cut: Any) -> Windows:
-    return Windows(rows, layout.lags, layout.horizon, dtype=dtype, **cut)
-
-
-def hold_out(rows: Rows, layout: Layout, dtype: torch.dtype) -> tuple[Windows, Windows]:
+def hold_out(windows: Windows) -> tuple[Windows, Windows]:
     """Windows to learn from, and to validate on: the last of every series, whose targets are new to the first."""
-    most, last, skip = _held_out(rows, layout)
-    if most <= skip:
-        length = int(np.diff(rows.offsets).max())
+    last, skip = _held_out(windows)
+    if not last.any():
         raise ValueError(
-            f"patience= holds out the last {skip} origins of every series, and the longest one, of {length} steps, has "
-            f"only {most} windows of {layout.lags} lags and {layout.horizon} steps ahead; shorten lags, or leave "
-            "patience out"
+            "patience= holds out the last windows of every series, but the longest one has only "
+            f"{windows.counts.max()} windows of {windows.lags} rows and {windows.horizon} steps ahead, and at least "
+            f"{2 * windows.horizon} are needed; look back less far, or leave patience out"
         )
-    return _windows(rows, layout, dtype, skip=skip), _windows(rows, layout, dtype, last=last)
+    return windows.cut(skip=skip), windows.cut(last=last)
 
 
-def _held_out(rows: Rows, layout: Layout) -> tuple[int, int, int]:
-    """Windows of the longest series, how many of its last ones are held out, and how many are not learnt from."""
-    windows = _windows(rows, layout, torch.float32)
-    most = int(windows.counts.max(initial=0))
-    last = 1 if len(windows.series) >= FEW else max(1, round(HELD_OUT * most))
-    return most, last, last - 1 + layout.horizon
-
-
-def _can_hold_out(rows: Rows, layout: Layout) -> bool:
-    """Whether at least as many windows are left to learn from as are not."""
-    most, _, skip = _held_out(rows, layout)
-    return most >= 2 * skip
-
-
-def least_scale(rows: Rows) -> float:
-    """A hundredth of the smallest spread that a series has: below it a window counts as constant."""
-    spreads = []
-    with np.errstate(invalid="ignore"):
-        for start, end in zip(rows.offsets[:-1], rows.offsets[1:], strict=True):
-            part = rows.values[start : end : max(1, (end - start) // ENOUGH)]
-            seen = ~np.isnan(part)
-            if seen.sum() > 1:
-                away = np.abs(part[seen] - np.median(part[seen]))
-                spreads.append(float(np.median(away) or away.mean()))  # one outlier says nothing
-    positive = [s for s in spreads if s > 0]
-    return 0.01 * min(positive) if positive else 1e-6  # any small number: nothing ever changed
+def _held_out(windows: Windows) -> tuple[Array, Array]:
+    """How many windows of every series are held out, and how many are not learnt from; none of what is too short."""
+    counts = windows.counts
+    last = np.ones_like(counts)
+    if np.count_nonzero(counts) < FEW:
+        last = np.maximum(1, np.rint(HELD_OUT * counts).astype(np.int64))
+    skip = last - 1 + windows.horizon
+    enough = counts >= 2 * skip
+    return np.where(enough, last, 0), np.where(enough, skip, 0)
 
 
 def _spread(
@@ -261,7 +243,7 @@ def sampled(tasks: Tasks, groups: Array, ahead: Any, horizon: int, draws: int, s
     for g, (make, spread) in enumerate(tasks):
         task = make()
         weight, lags = task.readout.weight, task.layout.lags
-        generator = torch.Generator(weight.device).manual_seed(seed)
+        generator = torch.Generator(weight.device).manual_seed(seed_of(seed, g))
         known = None if spread is None else torch.from_numpy(spread).to(weight)
         numbers = np.repeat(np.flatnonzero(groups == g), draws)
         for begin in range(0, len(numbers), ROWS):

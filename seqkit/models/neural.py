@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import dataclasses
+import warnings
 from abc import abstractmethod
 from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
 import numpy as np
 
-from seqkit.base import Forecaster, check_count
+from seqkit.base import ConvergenceWarning, Forecaster, check_count
 from seqkit.data.sequences import Array, Sequences
 from seqkit.distributions import Distribution, Empirical, Mixture, Quantiles
 from seqkit.persistence import Record
@@ -25,28 +26,27 @@ if TYPE_CHECKING:
 
     from ._neural_networks import Network
 
-OWN = ("epochs", "steps", "batch_size", "lr", "patience", "device")  # settings of the trainer
+# settings of the trainer
+OWN = ("epochs", "steps", "batch_size", "lr", "clip", "patience", "device")
 NORMALISE = ("auto", "last", "season", "mean", "standard", "size", None)
 LEAST = 4  # rows of the longest series
 DEFAULTS: dict[str, Any] = {
-    "lr": 1e-3, "schedule": "cosine", "warmup": 50, "clip": 1.0, "steps": 1000, "batch_size": 256, "weight_decay": 1e-4,
-    "evaluate_every": 50,
+    "lr": 1e-3, "schedule": "cosine", "warmup": 0.05, "clip": 1.0, "batch_size": 256, "weight_decay": 1e-4,
 }  # fmt: skip
+STEPS, EVALUATIONS = 1000, 20  # of a training whose length nothing tells
 
 
 @dataclasses.dataclass(eq=False, repr=False)
 class NeuralForecaster(Forecaster):
-    """A network from a window of the past to the laws of the steps ahead, trained by gradients.
+    """A network from the past to the laws of the steps ahead, trained by gradients.
 
     All series of a panel train one network. Each window is brought to its own level and scale, and the network
     forecasts the correction of a seasonal baseline (of the last value, where there is no season). It forecasts
     `horizon` steps at once; longer forecasts go on from there along sampled paths, so that ``horizon=1`` is
-    the recursive forecaster. The parameters are those of `TDNN`.
+    the recursive forecaster. The parameters are those of `TDNN`. A family declares, first of all, how many rows
+    of the past it sees (named in `_past_name`), `horizon` and `head`.
     """
 
-    lags: int | None = None
-    horizon: int | None = None
-    head: Any = None
     seasonal: int | tuple[int, ...] | None = dataclasses.field(default=None, kw_only=True)
     normalise: str | None = dataclasses.field(default="auto", kw_only=True)
     weighting: Literal["equal", "scale"] = dataclasses.field(default="equal", kw_only=True)
@@ -60,18 +60,51 @@ class NeuralForecaster(Forecaster):
     steps: int | None = dataclasses.field(default=None, kw_only=True)
     batch_size: int | None = dataclasses.field(default=None, kw_only=True)
     lr: float | None = dataclasses.field(default=None, kw_only=True)
+    clip: float | None = dataclasses.field(default=None, kw_only=True)
     patience: int | None = dataclasses.field(default=None, kw_only=True)
     seed: int = dataclasses.field(default=0, kw_only=True)
     device: str | None = dataclasses.field(default=None, kw_only=True)
     trainer: Any = dataclasses.field(default=None, kw_only=True)
 
     _takes_past: ClassVar[bool] = True
+    _past_name: ClassVar[str] = "lags"  # the field that says how many rows of the past are seen
+
+    if TYPE_CHECKING:  # fields of the families, which differ in what comes before them
+
+        @property
+        def horizon(self) -> int | None: ...
+
+        @property
+        def head(self) -> Any: ...
 
     # -- what a family says ----------------------------------------------------------------------
 
     @abstractmethod
     def _core(self, layout: Layout) -> tuple[torch.nn.Module, bool]:
         """The core for windows of this layout, and whether it sees a window as one flat vector."""
+
+    def _task(self, layout: Layout, head: Head, floor: float) -> torch.nn.Module:
+        """What is trained: the core, and how it is arranged in time."""
+        from seqkit.tasks.forecasting import WindowForecast
+
+        core, flat = self._core(layout)
+        return WindowForecast(core, head, layout, flat=flat, floor=floor)
+
+    def _past(self) -> int | None:
+        """Rows of the past that are seen; None for what suits the data."""
+        return getattr(self, self._past_name)
+
+    def _automatic(self, seasons: tuple[int, ...]) -> str:
+        """How windows are normalised where the user does not say."""
+        return "season" if seasons else "last"
+
+    def _encoder(self) -> type[Encoding]:
+        """How rows are written for the network."""
+        return Encoding
+
+    def _layout(self) -> Layout:
+        """What a window consists of."""
+        return self._sizes.layout(self._encoding)
 
     # -- what was learnt -------------------------------------------------------------------------
 
@@ -105,25 +138,42 @@ class NeuralForecaster(Forecaster):
         """The losses of the (first) network over the steps, the best one marked."""
         return self._histories()[0].plot(ax)
 
+    @property
+    def scout_history_(self) -> pd.DataFrame | None:
+        """The training of the (first) network that told how long to train; None where there was none."""
+        self._fitted()
+        scout = self._networks[0][0].scout
+        return None if scout is None else scout.frame
+
+    @property
+    def interrupted_(self) -> bool:
+        """Whether Ctrl-C ended the training before its time."""
+        self._fitted()
+        return self._interrupted
+
     def _histories(self) -> list[Any]:
         self._fitted()
-        return [network.history for group in self._networks for network in group]
+        return self._all_histories()
+
+    def _all_histories(self) -> list[Any]:
+        return [network.history for member in self._networks for network in member]
 
     # -- hooks -----------------------------------------------------------------------------------
 
     def _fit(self, data: Sequences, covariates: Array | None) -> None:
-        from seqkit.tasks.windows import Rows
+        from seqkit.tasks.windows import Rows, Windows
 
-        from ._neural_networks import train, train_unguided, trainer_with
+        from ._neural_networks import train_members, trainer_with
 
         head, trainer = self._check()
         head.check(data.values)
         sizes = self._sizes = Sizes(self, data, head)
-        encoding = self._encoding = Encoding(
+        encoding = self._encoding = self._encoder()(
             data,
             covariates,
             self._kinds(covariates),
             split=self.channels == "each",
+            lags=sizes.lags,
             centred=sizes.normalise not in (None, "size"),
             fields=self.calendar,
             dtype=np.float64 if trainer.precision == "float64" else np.float32,
@@ -131,25 +181,39 @@ class NeuralForecaster(Forecaster):
         parts = encoding.rows(data, covariates, np.arange(len(data)))
         rows = Rows(**parts)
         sizes.masked = bool(np.isnan(rows.values).any())
+        shortest = int(np.diff(rows.offsets).min())
+        sizes.padded = sizes.masked or shortest < sizes.lags + sizes.horizon
         sizes.static, self._static = encoding.static, rows.static
         self._tail = Tail(sizes.lags, parts)
         copies = encoding.copies
         groups = [rows] if self.pooled else [rows.part(i, copies) for i in range(len(data))]
-        layout = sizes.layout(encoding)
+        layout = self._layout()
         trainer = trainer_with(trainer, seed=self.seed)
         found: list[list[Network]] = []
-        for group in groups:
-            given = (group, layout, self._core, head)
-            if self._guided():
-                seeds = [trainer_with(trainer, seed=self.seed + m) for m in range(self.ensemble)]
-                found.append([train(*given, each, balance=self.balance) for each in seeds])
-            else:
-                found.append(
-                    train_unguided(*given, trainer, balance=self.balance, members=self.ensemble)
+        for g, group in enumerate(groups):
+            windows = Windows(group, layout.lags, layout.horizon, dtype=encoding.torch_dtype)
+            found.append(
+                train_members(
+                    windows,
+                    layout,
+                    self._task,
+                    head,
+                    trainer,
+                    balance=self.balance,
+                    name=f"network-{g}",
+                    members=self.ensemble,
+                    guided=self._guided(),
                 )
-        self._networks = [
-            list(member) for member in zip(*found, strict=True)
-        ]  # by member, then group
+            )
+        complete = zip(*found, strict=False)  # after Ctrl-C the last members may be missing
+        self._networks = [list(member) for member in complete]  # by member, then group
+        self._interrupted = any(h.stopped == "interrupted" for h in self._all_histories())
+        if self._interrupted:
+            warnings.warn(
+                "training was interrupted; the model holds the best weights so far",
+                ConvergenceWarning,
+                stacklevel=3,
+            )
 
     def _forecast(self, horizon: int, covariates: Array | None) -> Distribution:
         from ._neural_networks import answers, sampled
@@ -165,22 +229,21 @@ class NeuralForecaster(Forecaster):
         ahead = encoding.ahead(self._tail, self._static, covariates, calendars, steps)
         groups = self._groups(np.arange(len(self._tail.length)))
         if steps > sizes.horizon:
-            counts = [len(part) for part in np.array_split(np.arange(self.draws), self.ensemble)]
+            members = len(self._networks)
+            counts = [len(part) for part in np.array_split(np.arange(self.draws), members)]
             drawn = [
                 sampled(self._tasks(m, head), groups, ahead, horizon, count, self.seed + m)
                 for m, count in enumerate(counts)
                 if count
             ]
             paths = np.stack([encoding.gather(path) for path in np.concatenate(drawn)])
-            return Empirical(paths + encoding.centre[:, None])
-        found = [
-            [
-                encoding.gather(a)[:, :horizon]
-                for a in answers(self._tasks(m, head), groups, ahead.take)
-            ]
-            for m in range(self.ensemble)
-        ]
-        return combine(head, found, encoding.centre[:, None])
+            return Empirical(encoding.centre[:, None] + encoding.unit[:, None] * paths)
+        found = []
+        for m in range(len(self._networks)):
+            answer = answers(self._tasks(m, head), groups, ahead.take)
+            parts = [encoding.gather(a)[:, :horizon] for a in answer]
+            found.append(restored(parts, encoding.centre[:, None], encoding.unit[:, None]))
+        return combine(head, found)
 
     def _observe(self, data: Sequences, covariates: Array | None) -> None:
         new = self._encoding.rows(data, covariates, np.arange(len(data)))
@@ -201,16 +264,18 @@ class NeuralForecaster(Forecaster):
         windows = Windows(rows, sizes.lags, sizes.horizon, dtype=encoding.torch_dtype)
         series, at = windows.origins()
         groups = self._groups(fitted[series])
+        centre, unit = (
+            np.repeat(a[positions], data.lengths, axis=0) for a in (encoding.centre, encoding.unit)
+        )
         found = []
-        for member in range(self.ensemble):
+        for member in range(len(self._networks)):
             parts = []
-            answer = answers(self._tasks(member, head), groups, windows.take, first=True)
-            for part, blank in zip(answer, (0.0, np.nan, np.nan, 1.0), strict=True):
-                whole = np.full((len(rows.values), *part.shape[2:]), blank)
+            for part in answers(self._tasks(member, head), groups, windows.take, first=True):
+                whole = np.full((len(rows.values), *part.shape[2:]), np.nan)
                 whole[at] = part[:, 0]
                 parts.append(encoding.gather_rows(whole, data.lengths, sizes.horizon - 1))
-            found.append(parts)
-        return combine(head, found, np.repeat(encoding.centre[positions], data.lengths, axis=0))
+            found.append(restored(parts, centre, unit))
+        return combine(head, found)
 
     # -- inside ----------------------------------------------------------------------------------
 
@@ -224,10 +289,10 @@ class NeuralForecaster(Forecaster):
 
         from seqkit.training.distributed import Processes
 
-        layout = self._sizes.layout(self._encoding)
+        layout = self._layout()
         device = Processes(self._trainer().device).device
         return [
-            (partial(network.task, self._core, head, layout, device), network.spread)
+            (partial(network.task, self._task, head, layout, device), network.spread)
             for network in self._networks[member]
         ]
 
@@ -255,12 +320,13 @@ class NeuralForecaster(Forecaster):
         if not isinstance(trainer, Trainer):
             raise TypeError(f"trainer must be a seqkit.training.Trainer, got {trainer!r}")
         own = {name: getattr(self, name) for name in OWN if getattr(self, name) is not None}
-        if self.trainer is None and "epochs" in own and "steps" not in own:
-            own["steps"] = None  # the default gives way
+        if self.trainer is None and self.epochs is None:
+            steps = own.setdefault("steps", STEPS)
+            own["evaluate_every"] = max(1, int(steps) // EVALUATIONS)
         return Trainer(**{**trainer.get_params(deep=False), **own})
 
     def _check(self) -> tuple[Head, Trainer]:
-        for name in ("lags", "horizon"):
+        for name in (self._past_name, "horizon"):
             if getattr(self, name) is not None:
                 check_count(name, getattr(self, name), 1)
         for name in ("ensemble", "draws"):
@@ -271,7 +337,13 @@ class NeuralForecaster(Forecaster):
             if getattr(self, name) not in allowed:
                 shown = ", ".join(map(repr, allowed))
                 raise ValueError(f"{name} must be one of {shown}; got {getattr(self, name)!r}")
-        if not -1 <= self.balance <= 0:
+        if isinstance(self.calendar, str):
+            raise TypeError(
+                f"calendar must be a tuple of fields, got {self.calendar!r}; write ({self.calendar!r},)"
+            )
+        if isinstance(self.seed, bool) or not isinstance(self.seed, (int, np.integer)):
+            raise TypeError(f"seed must be a whole number, got {self.seed!r}")
+        if not isinstance(self.balance, (int, float)) or not -1 <= self.balance <= 0:
             raise ValueError(
                 f"balance must lie between -1 (series count alike) and 0 (windows count alike), got {self.balance!r}"
             )
@@ -286,24 +358,24 @@ class Sizes(Record):
         seasons = _seasons(model.seasonal, data)
         season = max(seasons, default=1)
         self.horizon = model.horizon or max(1, min(season if 1 < season <= 48 else 8, longest // 5))
-        lags = max(2 * season, 2 * self.horizon, 16)
-        self.lags = model.lags or max(1, min(lags, (longest - self.horizon) // 2))
+        lags, name = max(2 * season, 2 * self.horizon, 16), model._past_name
+        self.lags = model._past() or max(1, min(lags, (longest - self.horizon) // 2))
         if longest < self.lags + self.horizon:
             raise ValueError(
                 f"the {'series' if data.single else 'longest series'} has {longest} steps, but one window needs at "
-                f"least {self.lags + self.horizon}: {self.lags} lags and {self.horizon} steps ahead; lower lags= or "
-                "horizon=, or give a longer series"
+                f"least {self.lags + self.horizon}: {self.lags} {'rows of the past' if name != 'lags' else name} and "
+                f"{self.horizon} steps ahead; lower {name}= or horizon=, or give a longer series"
             )
         if longest < LEAST:
             raise ValueError(f"needs at least {LEAST} steps, got {longest}; give a longer series")
         if model.seasonal is not None and season > self.lags:
             raise ValueError(
-                f"lags is {self.lags}, but seasonal={model.seasonal!r} looks back {season} steps; raise lags"
+                f"{name} is {self.lags}, but seasonal={model.seasonal!r} looks back {season} steps; raise {name}"
             )
         self.seasons = tuple(s for s in seasons if s <= self.lags)
         self.normalise = model.normalise
         if model.normalise == "auto":
-            self.normalise = "season" if self.seasons else "last"
+            self.normalise = model._automatic(self.seasons)
             if not head.shifted:
                 self.normalise = "size"
         if self.normalise == "season" and not self.seasons:
@@ -320,7 +392,7 @@ class Sizes(Record):
         if not head.shifted or (self.normalise is None and model.seasonal is None):
             self.seasons = ()
         self.weighted = model.weighting == "scale"
-        self.masked = False
+        self.masked = self.padded = False
         self.static = 0
 
     def layout(self, encoding: Encoding) -> Layout:
@@ -339,6 +411,7 @@ class Sizes(Record):
             encoding.past,
             encoding.width_of_dates,
             encoding.static,
+            self.padded,
         )
 
 
@@ -353,14 +426,20 @@ def _seasons(given: int | tuple[int, ...] | None, data: Sequences) -> tuple[int,
     return () if seasons == (1,) else seasons
 
 
-def combine(head: Head, found: list[Any], centre: Array) -> Distribution:
+def restored(law: list[Array], centre: Array, unit: Array) -> list[Array]:
+    """Raw numbers, levels, scales and spreads of a network, levels and scales in the units of the series."""
+    raw, level, scale, spread = law
+    return [raw, centre + unit * level, unit * scale, spread]
+
+
+def combine(head: Head, found: list[Any]) -> Distribution:
     """One law from those of the ensemble: about the median of the points, or their mixture."""
     raws, levels, scales, spreads = ([np.asarray(member[i]) for member in found] for i in range(4))
-    level = levels[0] + centre
-    if head.constant_spread:
-        raw = np.median(raws, axis=0) if len(raws) > 1 else raws[0]
-        return head.distribution(raw, level, scales[0], np.mean(spreads, axis=0))
-    laws = [head.distribution(raw, level, scales[0]) for raw in raws]
+    with np.errstate(invalid="ignore"):  # rows that cannot be predicted are NaN, and stay it
+        if head.constant_spread:
+            raw = np.median(raws, axis=0) if len(raws) > 1 else raws[0]
+            return head.distribution(raw, levels[0], scales[0], np.mean(spreads, axis=0))
+        laws = [head.distribution(raw, levels[0], scales[0]) for raw in raws]
     if len(laws) == 1:
         return laws[0]
     quantiles = [law for law in laws if isinstance(law, Quantiles)]

@@ -27,8 +27,8 @@ class TDNN(NeuralForecaster):
     horizon : h, steps forecast at once; None for a season. `predict` may ask for fewer or more: more are sampled, block
         after block of h steps; so 1 is recursive forecasting.
     head : what comes out: a law to be fitted (``seqkit.Normal()``, the default, ``seqkit.StudentT()``,
-        ``seqkit.NegativeBinomial()``, ``seqkit.Quantiles(levels)``), or a loss, ``nn.Squared()``, ``nn.Huber()``, ``nn.Absolute()``, whose law has a
-        spread learnt from what the network misses by.
+        ``seqkit.NegativeBinomial()``, ``seqkit.Quantiles(levels)``), or a loss, ``nn.Squared()``, ``nn.Huber()``,
+        ``nn.Absolute()``, whose law has a spread learnt from what the network misses by.
     hidden : widths of the hidden layers; () is linear: an autoregression.
     activation, dropout, norm, residual : see `seqkit.nn.FeedForward`.
     dilations : None looks at the window as one vector. Numbers, one per hidden layer, build causal convolutions of
@@ -45,7 +45,7 @@ class TDNN(NeuralForecaster):
     balance : 0 draws windows alike, -1 series alike, between them in proportion to count^balance.
     ensemble : networks, with seeds that follow each other; the median of point forecasts, the mixture of laws.
     draws : sampled paths of forecasts beyond h.
-    epochs, steps, batch_size, lr, patience, device : settings of the training; None for those of `trainer`. With
+    epochs, steps, batch_size, lr, clip, patience, device : settings of the training; None for those of `trainer`. With
         `patience` the last windows of every series are held out. Where nothing says how long to train and windows are
         few, a first network that does not see the last ones tells for how long, and how wide the law is.
     seed : the same seed gives the same network.
@@ -65,6 +65,9 @@ class TDNN(NeuralForecaster):
     True
     """
 
+    lags: int | None = None
+    horizon: int | None = None
+    head: Any = None
     hidden: tuple[int, ...] = (128, 128)
     activation: str = "relu"
     residual: bool = True

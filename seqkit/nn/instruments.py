@@ -23,7 +23,7 @@ from .recurrent import Dilated, Recurrent, map_state
 if TYPE_CHECKING:
     import pandas as pd
 
-ROWS = 4096  # sequences at once, where one of them is repeated for every number of its output
+STEPS = 2**18  # at once, where a sequence is repeated for every number of its output
 
 
 class LayerTrace(NamedTuple):
@@ -101,7 +101,9 @@ def state_jacobians(core: Any, x: Tensor, lags: int | None = None) -> Iterator[T
         states = _states_before(core, x, lags)
         batch, width = _flat(states[-1]).shape if states else _flat(core.initial(len(x))).shape
         if not width:
-            raise ValueError(f"{type(core).__name__} has no state, so there is nothing to go back through")
+            raise ValueError(
+                f"{type(core).__name__} has no state, so there is nothing to go back through"
+            )
     product = torch.eye(width, dtype=x.dtype, device=x.device).expand(batch, -1, -1)
     yield product
     for lag in range(1, lags + 1):
@@ -111,7 +113,11 @@ def state_jacobians(core: Any, x: Tensor, lags: int | None = None) -> Iterator[T
 
 
 def state_gradients(
-    core: Any, x: Tensor, lags: int | None = None, *, kind: Literal["largest", "typical"] = "largest"
+    core: Any,
+    x: Tensor,
+    lags: int | None = None,
+    *,
+    kind: Literal["largest", "typical"] = "largest",
 ) -> Tensor:
     """Size of ds_T / ds_{T-k} against the lag k, (batch, lags + 1); 1 at lag 0.
 
@@ -156,7 +162,7 @@ def input_gradients(core: Any, x: Tensor, *, at: int = -1) -> Tensor:
     size = int(core.size)
     total = torch.zeros(batch, time, dtype=x.dtype, device=x.device)
     with _evaluating(core), torch.enable_grad():
-        for units in torch.arange(size, device=x.device).split(max(1, ROWS // batch)):
+        for units in torch.arange(size, device=x.device).split(max(1, STEPS // (batch * time))):
             rows = x.detach().repeat(len(units), 1, 1).requires_grad_()
             picked = core(rows)[:, at].view(len(units), batch, size)
             chosen = picked.gather(2, units.view(-1, 1, 1).expand(-1, batch, 1))
@@ -356,9 +362,7 @@ def _times_jacobian(core: Any, product: Tensor, x_t: Tensor, state: Any) -> Tens
     """`product` (batch, S, S) times ds_t / ds_{t-1}: each of its rows goes back through a copy of the step."""
     batch, rows, width = product.shape
     with torch.enable_grad():
-        before = map_state(
-            lambda s: s.detach().repeat_interleave(rows, 0).requires_grad_(), state
-        )
+        before = map_state(lambda s: s.detach().repeat_interleave(rows, 0).requires_grad_(), state)
         _, after = core.step(x_t.detach().repeat_interleave(rows, 0), before)
         inputs = _leaves(before)
         end = (_flat(after) * product.reshape(batch * rows, width)).sum()
@@ -371,7 +375,9 @@ def _times_jacobian(core: Any, product: Tensor, x_t: Tensor, state: Any) -> Tens
 
 
 def _leaves(state: Any) -> list[Tensor]:
-    return [state] if isinstance(state, Tensor) else [leaf for part in state for leaf in _leaves(part)]
+    return (
+        [state] if isinstance(state, Tensor) else [leaf for part in state for leaf in _leaves(part)]
+    )
 
 
 def _flat(state: Any) -> Tensor:

@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING, Any
 _PUBLIC = {
     "one_to_one": ["OneToOne"],
     "forecasting": ["Layout", "WindowForecast"],
+    "stateful": ["Chunks", "Stateful"],
+    "recursive": ["RecursiveForecast"],
     "windows": ["Rows", "WindowBatch", "Windows"],
 }
 _HOME = {name: module for module, names in _PUBLIC.items() for name in names}
@@ -15,9 +17,19 @@ _HOME = {name: module for module, names in _PUBLIC.items() for name in names}
 if TYPE_CHECKING:
     from .forecasting import Layout, WindowForecast
     from .one_to_one import OneToOne
+    from .stateful import Chunks, Stateful
     from .windows import Rows, WindowBatch, Windows
 
-__all__ = ["Layout", "OneToOne", "Rows", "WindowBatch", "WindowForecast", "Windows"]
+__all__ = [
+    "Chunks",
+    "Layout",
+    "OneToOne",
+    "Rows",
+    "Stateful",
+    "WindowBatch",
+    "WindowForecast",
+    "Windows",
+]
 
 
 def __getattr__(name: str) -> Any:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -14,7 +15,9 @@ if TYPE_CHECKING:
     from seqkit.nn.heads import Head
 
 Normalise = Literal["last", "season", "mean", "standard", "size"] | None
+FLOOR = 0.1  # the least scale, where windows are divided by their size
 CLIP = 10.0  # inputs of the network are cut there, in units of the window's scale
+PRIOR = 2.0  # rows of the typical scale that a window's own scale is averaged with
 FAR = 100.0  # and targets there, in training: one absurd value must not undo what all others teach
 
 
@@ -28,12 +31,13 @@ class Layout:
     seasons : periods of the seasonal baseline, () for none.
     normalise : how the level m and the scale s of a window are taken, z = (y - m) / s:
         "last" m the last value, "season" m the mean of the last (longest) season, "mean" m the mean of the window,
-        all with s the mean absolute deviation of the window; "standard" mean and standard deviation;
+        all with s the mean absolute deviation of the window; "standard" mean and standard deviation (see
+        `level_and_scale` for windows of which little is seen);
         "size" m = 0, s the mean absolute value; None m = 0, s = 1.
-    weighted : the loss of a window counts s times (s^2 for squared errors), which measures errors in the units of the
-        series.
+    weighted : the loss of a window counts s times (s^2 for squared errors), which measures errors in one unit for all.
     seen : whether a mask of missing values goes in beside the values.
     inputs, past_inputs, calendar, static : numbers of features (see `WindowBatch`).
+    padded : whether some series are shorter than a window, and filled up with their first value.
     """
 
     lags: int
@@ -47,6 +51,7 @@ class Layout:
     past_inputs: int = 0
     calendar: int = 0
     static: int = 0
+    padded: bool = False
 
     @property
     def per_step(self) -> int:
@@ -64,24 +69,37 @@ class WindowForecast(nn.Module):
 
     The readout starts at zero, so that the network starts as its baseline: the average of the seasonal naive
     forecasts at `seasons`, or the level of the window where there are none; what is learnt is the correction.
-    A `flat` core sees the whole window as one vector, any other core runs over its steps and is read at the last.
+    A `flat` core sees the whole window as one vector, any other core runs over its steps and is read at the last;
+    with `patch` a step is that many rows side by side, and with `skip` the readout sees all rows beside the core.
 
     Parameters
     ----------
     core : `seqkit.nn.FeedForward` over ``layout.lags * layout.per_step + layout.beside`` features, or a core over
-        (batch, time, ``layout.per_step``).
+        (batch, time, patch * ``layout.per_step``).
     head : what the numbers of the readout mean, with `size` of them for every step and channel.
     floor : the least scale of a window, in the units of the values.
+    patch : rows of one step of the core; the first step is filled up with zeros where they do not come out even.
+    skip : whether the readout sees the rows of the window beside what the core makes of them.
     """
 
     floor: Tensor
 
     def __init__(
-        self, core: nn.Module, head: Head, layout: Layout, *, flat: bool, floor: float = 1e-6
+        self,
+        core: nn.Module,
+        head: Head,
+        layout: Layout,
+        *,
+        flat: bool,
+        floor: float = 1e-6,
+        patch: int = 1,
+        skip: bool = False,
     ):
         super().__init__()
         self.core, self.head, self.layout, self.flat = core, head, layout, flat
+        self.patch, self.skip = patch, skip
         width = int(core.size) + (0 if flat else layout.beside)  # type: ignore[arg-type]
+        width += layout.lags * layout.per_step if skip else 0
         self.readout = nn.Linear(width, layout.horizon * layout.channels * head.size)
         nn.init.zeros_(self.readout.weight)
         nn.init.zeros_(self.readout.bias)
@@ -89,7 +107,7 @@ class WindowForecast(nn.Module):
 
     def forward(self, batch: WindowBatch) -> tuple[Tensor, Tensor, Tensor]:
         """Raw numbers (B, h, C, size), the level (B, h or 1, C) that they correct, and the scale (B, 1, C)."""
-        shift, scale = self._level(batch.past)
+        shift, scale = level_and_scale(batch.past, self.layout, self.floor, batch.past_seen)
         z = batch.past if self.layout.normalise is None else (batch.past - shift) / scale
         level = shift if not self.layout.seasons else shift + scale * self._baseline(z)
         if self.layout.normalise is not None:
@@ -106,29 +124,11 @@ class WindowForecast(nn.Module):
             target = torch.clamp(target, level - FAR * scale, level + FAR * scale)
         loss = self.head.loss(raw, target, level, scale)
         if self.layout.weighted:
-            loss = loss * scale**self.head.degree
+            unit = 1.0 if batch.weight is None else batch.weight.view(-1, 1, 1)
+            loss = loss * (scale * unit) ** self.head.degree
         if batch.target_seen is None:
             return loss.sum(), loss.new_tensor(loss.numel())
         return (loss * batch.target_seen).sum(), batch.target_seen.sum()
-
-    def _level(self, past: Tensor) -> tuple[Tensor, Tensor]:
-        kind = self.layout.normalise
-        if kind is None:
-            one = past.new_ones((len(past), 1, past.shape[2]))
-            return torch.zeros_like(one), one
-        if kind == "size":
-            size = past.abs().mean(1, keepdim=True)
-            return torch.zeros_like(size), torch.maximum(size, self.floor)
-        mean = past.mean(1, keepdim=True)
-        if kind == "standard":
-            scale = past.std(1, keepdim=True, correction=0)
-        else:
-            scale = (past - mean).abs_().mean(1, keepdim=True)
-        if kind == "last":
-            mean = past[:, -1:]
-        elif kind == "season":
-            mean = past[:, -max(self.layout.seasons) :].mean(1, keepdim=True)
-        return mean, torch.maximum(scale, self.floor)
 
     def _baseline(self, z: Tensor) -> Tensor:
         """The average of the seasonal naive forecasts, (B, h, C)."""
@@ -159,5 +159,61 @@ class WindowForecast(nn.Module):
         if self.flat:
             flat = past.flatten(1)
             return self.core(torch.cat([flat, *beside], 1) if beside else flat)
-        last = self.core(past)[:, -1]
+        if self.skip:
+            beside.append(past.flatten(1))
+        last = self.core(patches(past, self.patch))[:, -1]
         return torch.cat([last, *beside], 1) if beside else last
+
+
+def level_and_scale(
+    past: Tensor, layout: Layout, floor: Tensor, seen: Tensor | None = None
+) -> tuple[Tensor, Tensor]:
+    """Level and scale (B, 1, C) of windows (B, L, C), as `Layout.normalise` says, by what is observed of them.
+
+    Values come in units in which a typical window of their series has the scale 1. A window of which little is seen, or
+    in which little happens, tells its scale badly: s^2 = (n s_w^2 + k) / (n + k), as if k = 2 more rows of scale 1 were
+    seen.
+    """
+    kind = layout.normalise
+    if kind is None:
+        one = past.new_ones((len(past), 1, past.shape[2]))
+        return torch.zeros_like(one), one
+    mean_of, n = _mean_over(past, seen)
+    if kind == "size":
+        size = mean_of(past.abs())
+        return torch.zeros_like(size), torch.maximum(size, floor)
+    mean = mean_of(past)
+    away = past - mean
+    if kind == "standard":
+        variance = mean_of(away.square())
+    else:
+        variance = mean_of(away.abs()).square()
+    if kind == "last":
+        mean = past[:, -1:]
+    elif kind == "season":
+        season = max(layout.seasons)
+        mean = _mean_over(past[:, -season:], None if seen is None else seen[:, -season:])[0](
+            past[:, -season:]
+        )
+    return mean, torch.sqrt((n * variance + PRIOR) / (n + PRIOR))
+
+
+def _mean_over(past: Tensor, seen: Tensor | None) -> tuple[Callable[[Tensor], Tensor], Any]:
+    """How to average over the observed rows of windows, and how many there are."""
+    if seen is None:
+        return lambda x: x.mean(1, keepdim=True), past.shape[1]
+    n = seen.sum(1, keepdim=True)
+    least = n.clamp(min=1)
+    return lambda x: (x * seen).sum(1, keepdim=True) / least, n
+
+
+def patches(rows: Tensor, size: int) -> Tensor:
+    """(B, L, F) as (B, L / size, size * F), zeros before the first row where L is no multiple of the size.
+
+    >>> patches(torch.arange(1.0, 6.0).view(1, 5, 1), 3).tolist()
+    [[[0.0, 1.0, 2.0], [3.0, 4.0, 5.0]]]
+    """
+    if size == 1:
+        return rows
+    short = -rows.shape[1] % size
+    return nn.functional.pad(rows, (0, 0, short, 0)).unflatten(1, (-1, size)).flatten(2)

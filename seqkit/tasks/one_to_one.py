@@ -69,7 +69,10 @@ class OneToOne(nn.Module):
 
     def forward(self, inputs: Tensor, mask: Tensor | None = None) -> Tensor:
         """Raw numbers of the head, (..., head.size) or (..., targets, head.size)."""
-        raw = self.readout(self.core(inputs, mask))
+        return self._read(self.core(inputs, mask))
+
+    def _read(self, features: Tensor) -> Tensor:
+        raw = self.readout(features)
         if not self.channels:
             return raw
         return raw.reshape(*raw.shape[:-1], *self.channels, self.head.size)
@@ -81,11 +84,16 @@ class OneToOne(nn.Module):
         ``batch.mask``: None, boolean and False where a step is padding, or numbers that weigh the losses.
         """
         raw = self(batch.inputs, _padding(batch.inputs, batch.mask))
-        target = self._aligned(batch.targets, raw)
-        if batch.mask is None and not target.is_floating_point():
+        return self._losses(raw, batch.targets, batch.mask)
+
+    def _losses(
+        self, raw: Tensor, targets: Tensor, mask: Tensor | None
+    ) -> tuple[Tensor, Tensor | int]:
+        target = self._aligned(targets, raw)
+        if mask is None and not target.is_floating_point():
             loss = self.head.loss(raw, target, 0.0, 1.0)
             return loss.sum(), loss.numel()
-        weights = _weights(target, batch.mask)
+        weights = _weights(target, mask)
         missing = weights == 0
         loss = self.head.loss(raw, target.masked_fill(missing, 0), 0.0, 1.0)
         loss = loss.masked_fill(missing, 0.0)

@@ -28,6 +28,7 @@ class WindowBatch(NamedTuple):
     past_inputs: Tensor | None  # (B, L, P), covariates known up to now
     calendar: Tensor | None  # (B, h, K), features of the forecast dates
     static: Tensor | None  # (B, S), features of the series
+    weight: Tensor | None = None  # (B,), the unit of the series over the typical one
 
 
 @dataclass
@@ -40,6 +41,7 @@ class Rows:
     offsets : (n + 1,), series i is ``values[offsets[i]:offsets[i + 1]]``.
     inputs, past_inputs, calendar : (total, F), (total, P), (total, K).
     static : (n, S).
+    weight : (n,), the unit of a series over that of a typical one.
     """
 
     values: Array
@@ -48,6 +50,7 @@ class Rows:
     past_inputs: Array | None = None
     calendar: Array | None = None
     static: Array | None = None
+    weight: Array | None = None
 
     def part(self, number: int, width: int = 1) -> Rows:
         """Series number * width to (number + 1) * width - 1 alone."""
@@ -64,6 +67,7 @@ class Rows:
             cut(self.past_inputs),
             cut(self.calendar),
             None if self.static is None else self.static[first:after],
+            None if self.weight is None else self.weight[first:after],
         )
 
 
@@ -71,15 +75,13 @@ class Windows:
     """Every window of `lags` rows and the `horizon` rows after it that lies inside one series.
 
     Window k is found by arithmetic, so that a hundred million of them cost nothing until they are asked for.
-    A series shorter than lags + horizon is padded on the left with its first value. Missing values stand in
-    by the last value before them; `past_seen` and `target_seen` tell which they are.
+    A series shorter than lags + horizon is padded on the left with its first row. Missing values stand in by the last
+    value before them, and by 0 where there is none; `past_seen` and `target_seen` tell which they are.
 
     Parameters
     ----------
     rows : the panel; the rows of a series before its first observation are left out.
     lags, horizon : rows before and after the origin.
-    skip : origins left out at the end of every series (for what is held out).
-    last : keep only this many origins at the end of every series, after `skip`.
     dtype : of the tensors.
 
     Examples
@@ -96,27 +98,41 @@ class Windows:
         lags: int,
         horizon: int,
         *,
-        skip: int = 0,
-        last: int | None = None,
         dtype: torch.dtype = torch.float32,
     ):
         self.lags, self.horizon = lags, horizon
         seen = ~np.isnan(rows.values)
-        order, starts, counts = _lay_out(rows, seen, lags, horizon, skip, last)
-        self.series = np.flatnonzero(counts)  # those with a window at all
+        order, starts, counts = _lay_out(rows, seen, lags, horizon)
         filled = rows.values if seen.all() else _fill(rows.values, seen, rows.offsets)
         flat = [filled, None if seen.all() else seen, rows.inputs, rows.past_inputs, rows.calendar]
         tensors = [None if a is None else _tensor(a, order, dtype) for a in flat]
         values, self.seen, self.inputs, self.past_inputs, self.calendar = tensors
         assert values is not None
         self.values = values
-        self.static = None if rows.static is None else torch.as_tensor(rows.static, dtype=dtype)
-        ends = np.cumsum(counts)
-        self.counts = counts
-        self._ends = torch.as_tensor(ends)
-        self._shift = torch.as_tensor(starts - (ends - counts))  # first row less first number
-        self._one = int(self._shift[0]) if len(counts) == 1 else None
+        fixed = [rows.static, rows.weight]
+        self.static, self.weight = (
+            None if a is None else torch.as_tensor(a, dtype=dtype) for a in fixed
+        )
         self._order = order
+        self._number(starts, counts)
+
+    def _number(self, starts: Array, counts: Array) -> None:
+        """Windows 0, 1, .. are those that begin at `starts` and the rows after them, `counts` of each series."""
+        ends = np.cumsum(counts)
+        self.starts, self.counts = starts, counts
+        self._ends = torch.as_tensor(ends, device=self.values.device)
+        shift = torch.as_tensor(starts - (ends - counts))  # first row less first number
+        self._shift = shift.to(self.values.device)
+        self._one = int(shift[0]) if len(counts) == 1 else None
+
+    def cut(self, skip: int | Array = 0, last: int | Array | None = None) -> Windows:
+        """Fewer of the same windows: without the last `skip` of every series, and of the rest the last ones only."""
+        left = np.maximum(self.counts - skip, 0)
+        kept = left if last is None else np.minimum(left, last)
+        fewer = object.__new__(Windows)
+        vars(fewer).update(vars(self))
+        fewer._number(self.starts + left - kept, kept)
+        return fewer
 
     def __len__(self) -> int:
         return int(self._ends[-1]) if len(self._ends) else 0
@@ -153,11 +169,14 @@ class Windows:
         if self.seen is not None:
             seen = _gather(self.seen, first, length)
             past_seen, target_seen = seen[:, :lags], seen[:, lags:]
-        static = None
-        if self.static is not None:
-            static = (
-                self.static[series] if series is not None else self.static.expand(len(index), -1)
-            )
+        static, weight = (
+            None
+            if a is None
+            else a.expand(len(index), *a.shape[1:])
+            if series is None
+            else a[series]
+            for a in (self.static, self.weight)
+        )
         return WindowBatch(
             past,
             past_seen,
@@ -167,6 +186,7 @@ class Windows:
             None if self.past_inputs is None else _gather(self.past_inputs, first, lags),
             None if self.calendar is None else _gather(self.calendar, first + lags, horizon),
             static,
+            weight,
         )
 
 
@@ -177,27 +197,22 @@ def _gather(rows: Tensor, first: Tensor, length: int) -> Tensor:
     return embedding(first, view).view(len(first), length, width)
 
 
-def _lay_out(
-    rows: Rows, seen: Array, lags: int, horizon: int, skip: int, last: int | None
-) -> tuple[Array | None, Array, Array]:
+def _lay_out(rows: Rows, seen: Array, lags: int, horizon: int) -> tuple[Array | None, Array, Array]:
     """Which rows follow each other (None: all as they are), where the windows of a series begin, how many there are."""
     length = lags + horizon
-    offsets = rows.offsets
     any_seen = np.asarray(seen.any(axis=1))
     starts, counts, parts = [], [], []
     position, moved = 0, False
-    for begin, end in pairwise(offsets):
+    for begin, end in pairwise(rows.offsets):
         inside = any_seen[begin:end]
         lead = int(np.argmax(inside)) if inside.any() else end - begin
         size = int(end - begin) - lead
         # a short series gives windows from its middle on, padded; a long one only whole windows
         padding = 0 if size >= length else lags - max(min(lags, (size - horizon) // 2), 1)
-        usable = max(size + padding - length + 1 - skip, 0) if size > horizon else 0
-        kept = usable if last is None else min(usable, last)
         if size <= horizon:
             padding = 0
-        starts.append(position + usable - kept)
-        counts.append(kept)
+        starts.append(position)
+        counts.append(max(size + padding - length + 1, 0) if size > horizon else 0)
         moved |= lead > 0 or padding > 0
         parts.append((int(begin) + lead, int(end), padding))
         position += size + padding
@@ -218,15 +233,13 @@ def _tensor(array: Array, order: Array | None, dtype: torch.dtype) -> Tensor:
 
 
 def _fill(values: Array, seen: Array, offsets: Array) -> Array:
-    """Missing values by the last one before them in the same series; before the first one, by that one."""
+    """Missing values by the last one before them in the same series, 0 before the first: nothing from the future."""
     total, channels = values.shape
-    filled = np.empty_like(values)
+    filled = np.zeros_like(values)
     rows = np.arange(total)
     starts = np.repeat(offsets[:-1], np.diff(offsets))
     for c in range(channels):
         before = np.maximum.accumulate(np.where(seen[:, c], rows, -1))
-        after = np.minimum.accumulate(np.where(seen[:, c], rows, total)[::-1])[::-1]
-        ends = np.repeat(offsets[1:], np.diff(offsets))
-        source = np.where(before >= starts, before, np.where(after < ends, after, -1))
-        filled[:, c] = np.where(source >= 0, values[source, c], 0.0)
+        known = before >= starts
+        filled[known, c] = values[before[known], c]
     return filled

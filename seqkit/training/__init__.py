@@ -8,7 +8,7 @@ from .averaging import EMA, SWA, Averaging
 from .data import Batch, TensorData
 from .history import History
 from .optimizers import LBFGS, SGD, Adam, AdamW, Optimizer, RMSProp
-from .sampling import Grouped, Sampler, Shuffle
+from .sampling import Grouped, InOrder, Sampler, Shuffle
 from .schedules import (
     ConstantRate,
     CosineDecay,
@@ -25,6 +25,6 @@ from .trainer import Trainer, fit
 
 __all__ = [
     "EMA", "LBFGS", "SGD", "SWA", "Adam", "AdamW", "Averaging", "Batch", "ConstantRate", "CosineDecay",
-    "CosineRestarts", "ExponentialDecay", "Grouped", "History", "InverseDecay", "LinearDecay", "OneCycle",
+    "CosineRestarts", "ExponentialDecay", "Grouped", "History", "InOrder", "InverseDecay", "LinearDecay", "OneCycle",
     "Optimizer", "RMSProp", "Sampler", "Schedule", "Shuffle", "StepDecay", "TensorData", "Trainer", "Warmup", "fit",
 ]  # fmt: skip

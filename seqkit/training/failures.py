@@ -24,7 +24,8 @@ def not_finite(
     """
     shown = "NaN" if math.isnan(value) else "infinite"
     held = {
-        k: [n for n, x in _tensors(b) if not torch.isfinite(x).all()] for k, b in batches.items()
+        k: [n for n, x in named_tensors(b) if not torch.isfinite(x).all()]
+        for k, b in batches.items()
     }
     first = min((k for k, names in held.items() if names), default=None)
     if first is not None:
@@ -47,7 +48,7 @@ def not_finite(
     return f"the {what} is {shown} at step {step}: {cause}"
 
 
-def _tensors(batch: Any) -> list[tuple[str, torch.Tensor]]:
+def named_tensors(batch: Any) -> list[tuple[str, torch.Tensor]]:
     """The floating-point tensors of a batch by name."""
     if dataclasses.is_dataclass(batch):
         named = {f.name: getattr(batch, f.name) for f in dataclasses.fields(batch)}

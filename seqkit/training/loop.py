@@ -163,7 +163,7 @@ class Loop:
         with self.average.applied():
             value = math.nan if self.validation is None else self._validate()
             watched = loss if self.validation is None else value
-            if watched < min(self._watched(), default=math.inf) and self._keeps_best():
+            if watched < min(self._watched(), default=math.inf):
                 self.best = {k: v.detach().clone() for k, v in self.task.state_dict().items()}
         self.seconds = time.perf_counter() - self.began
         passes = self.step * self.batch / len(self.data)
@@ -195,9 +195,6 @@ class Loop:
                 "the validation data, and for a scaling learnt from the training data that does not suit them"
             )
         return total / max(count, 1e-12)
-
-    def _keeps_best(self) -> bool:
-        return self.options.patience is not None or self.validation is not None
 
     def _watched(self) -> list[float]:
         return [row[2] if self.validation is None else row[3] for row in self.rows]

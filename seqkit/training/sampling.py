@@ -146,6 +146,30 @@ class Grouped(Sampler):
         return sizes, np.cumsum(sizes) - sizes, shares
 
 
+@dataclass(eq=False)
+class InOrder(Sampler):
+    """0 .. n-1 in order, pass after pass: for examples that go on from each other, as the pieces of a long series do.
+
+    Parameters
+    ----------
+    n : number of examples.
+
+    Raises ValueError for n below 1.
+
+    >>> InOrder(3).draw(1, 5)
+    array([1, 2, 0, 1, 2])
+    """
+
+    n: int
+
+    def __len__(self) -> int:
+        return self.n
+
+    def draw(self, position: int, count: int) -> Positions:
+        check_count("n", self.n, 1)
+        return np.arange(position, position + count, dtype=np.int64) % self.n
+
+
 def seed_of(*numbers: int) -> int:
     """One seed for a tuple of whole numbers, below 2^63 and the same everywhere.
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
+from numbers import Integral
 from typing import Any
 
 from seqkit.base import Model, check_count
@@ -15,6 +16,7 @@ from .sampling import Sampler
 from .schedules import as_schedule
 
 PRECISIONS = ("float32", "float64", "bf16", "fp16")
+SOME = 64  # examples that tell one set of data from another
 EPOCHS = 100  # where neither epochs nor steps are given
 
 
@@ -127,6 +129,8 @@ class Trainer(Model):
 
     def settings(self, loop: Any) -> dict[str, Any]:
         """What an interrupted run must have in common with its continuation."""
+        from .checkpoint import fingerprint
+
         free = ("checkpoint", "device", "compile", "callbacks", "progress", "batch_size", "sampler")
         own = {k: repr(v) for k, v in self.get_params(deep=False).items() if k not in free}
         shapes = {name: list(p.shape) for name, p in loop.task.named_parameters()}
@@ -136,6 +140,8 @@ class Trainer(Model):
             "global batch": loop.batch,
             "validation examples": None if loop.validation is None else len(loop.validation),
             "first examples": [int(i) for i in loop.sampler.draw(0, 16)],
+            "data": fingerprint(loop.data, loop.sampler.draw(0, SOME), loop.device),
+            "task": repr(loop.task),
         }
 
     def _check(self, task: Any) -> None:
@@ -156,6 +162,12 @@ class Trainer(Model):
         for name in ("warmup", "weight_decay"):
             if not getattr(self, name) >= 0:
                 raise ValueError(f"{name} must not be negative, got {getattr(self, name)!r}")
+        if isinstance(self.seed, bool) or not isinstance(self.seed, Integral):
+            raise TypeError(f"seed must be a whole number, got {self.seed!r}")
+        if not isinstance(self.callbacks, (tuple, list)):
+            raise TypeError(f"callbacks must be a tuple of objects, got {self.callbacks!r}")
+        if self.optimizer == "lbfgs" and self.clip is not None:
+            raise ValueError("L-BFGS searches along its steps and clips nothing; leave clip out")
         if self.precision not in PRECISIONS:
             raise ValueError(
                 f"precision must be one of {', '.join(PRECISIONS)}, got {self.precision!r}"
