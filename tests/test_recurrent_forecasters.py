@@ -199,25 +199,17 @@ def test_one_step_laws_do_not_look_ahead(mode):
 
 def test_a_recursive_network_finds_an_autoregression():
     rng = np.random.default_rng(0)
-    y = np.zeros(1500)
-    for t in range(2, 1500):
+    y = np.zeros(5000)
+    for t in range(2, 5000):
         y[t] = 1.2 * y[t - 1] - 0.7 * y[t - 2] + rng.normal()
     model = seqkit.LSTMForecaster(
-        60,
-        20,
-        hidden=16,
-        mode="recursive",
-        seasonal=1,
-        steps=300,
-        batch_size=64,
-        lr=0.01,
-        draws=1000,
-    ).fit(y[:1000])
-    exact = seqkit.AR(2).fit(y[:1000])
-    assert model.score(y[1000:]) > exact.score(y[1000:]) - 0.05
+        30, 20, hidden=8, mode="recursive", normalise=None, steps=300, batch_size=64, lr=0.02, draws=1000
+    ).fit(y[:4000])  # fmt: skip
+    exact = seqkit.AR(2).fit(y[:4000])
+    assert model.score(y[4000:]) > exact.score(y[4000:]) - 0.03
     ours, theirs = (m.predict(12).distribution for m in (model, exact))
-    assert np.abs(ours.mean - theirs.mean).max() < 0.6  # noise has a standard deviation of 1
-    np.testing.assert_allclose(ours.scale, theirs.scale, rtol=0.2)
+    assert np.abs(ours.mean - theirs.mean).max() < 0.5  # noise has a standard deviation of 1
+    np.testing.assert_allclose(ours.scale, theirs.scale, rtol=0.15)
 
 
 def test_units_do_not_matter():
@@ -240,7 +232,7 @@ def test_each_step_knows_its_covariates():
         for k, size in {"a": 1.0, "b": 100.0}.items()
     }
     model = seqkit.LSTMForecaster(
-        8, 8, nn.Squared(), hidden=32, mode="recursive", seasonal=1, steps=600, lr=0.01, draws=50
+        8, 8, nn.Squared(), hidden=16, mode="recursive", seasonal=1, steps=300, lr=0.02, draws=50
     ).fit(panel, covariates=x.iloc[:300])
     forecast = model.predict(20, covariates=x.iloc[300:])
     for key, size in (("a", 1.0), ("b", 100.0)):

@@ -31,7 +31,9 @@ class Mixture(Distribution):
             raise ValueError(f"{weights.shape[-1]} weights for {len(components)} components")
         if len({c.shape for c in components}) > 1:
             raise ValueError(f"components must have one shape, got {[c.shape for c in components]}")
-        if np.any(weights < 0) or np.any(np.abs(weights.sum(-1) - 1.0) > 1e-8):  # NaN: not known yet
+        if np.any(weights < 0) or np.any(
+            np.abs(weights.sum(-1) - 1.0) > 1e-8
+        ):  # NaN: not known yet
             raise ValueError("weights must be non-negative and sum to one over the last axis")
         self.weights, self.components = weights, tuple(components)
         self.discrete = all(c.discrete for c in components)

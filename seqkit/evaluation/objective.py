@@ -23,7 +23,7 @@ from seqkit.evaluation.losses import average, overall_weighted_average
 from seqkit.evaluation.protocol import Dataset, make_ready
 from seqkit.evaluation.scorers import Scorer, scorers
 from seqkit.evaluation.splits import BlockedKFold, Positions, RollingOrigin, TimeSplit
-from seqkit.evaluation.walk import Walk, check_refit, unfitted
+from seqkit.evaluation.walk import Walk, check_refit, unfitted, whole
 from seqkit.evaluation.work import Naive2Benchmark, cell_losses
 
 WINDOWS = 3  # successive origins, where the caller names no splits
@@ -171,7 +171,7 @@ class Scores(Objective):
         start = perf_counter()
         made = unfitted(model)
         fitted = made.fit(x, **known) if y is None else made.fit(x, y, **known)
-        fitted = made if fitted is None else fitted
+        fitted = whole(made if fitted is None else fitted)
         values = self._scored(fitted, test)
         return fitted, values, perf_counter() - start
 
@@ -223,9 +223,9 @@ def make_objective(
         isinstance(splits, TimeSplit) or (splits is None and _forecasts(model, x, metric))
     )
     if not forecasts:
-        if horizon is not None:
+        if horizon is not None or season is not None or refit is not True:
             raise ValueError(
-                "horizon belongs to forecasts; models that are scored on examples take splits such "
+                "horizon, season and refit belong to forecasts; models that are scored on examples take splits such "
                 "as KFold or BlockedKFold."
             )
         return make_scores(x, y, splits, "score" if metric is None else metric, covariates)

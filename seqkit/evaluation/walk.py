@@ -86,7 +86,7 @@ class Walk:
             train = self.data.window(first, -window.cutoff)
             model = unfitted(self.model)
             fitted = model.fit(train, **self._covariates(first, -window.cutoff))
-            fitted = model if fitted is None else fitted
+            fitted = whole(model if fitted is None else fitted)
             self._since = 1
         else:
             new = self.data.window(-self._known, -window.cutoff)
@@ -113,6 +113,13 @@ def unfitted(model: Any) -> Any:
     from seqkit.base import clone
 
     return clone(model)
+
+
+def whole(fitted: Any) -> Any:
+    """The fitted model, unless Ctrl-C cut its training short: half a model must not be scored as a whole one."""
+    if getattr(fitted, "interrupted_", False):
+        raise KeyboardInterrupt("training was interrupted")
+    return fitted
 
 
 def check_refit(refit: bool | int) -> int | None:

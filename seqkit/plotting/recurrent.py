@@ -139,17 +139,16 @@ def _table(model: Any, x: Any, verb: str, options: dict[str, Any]) -> pd.DataFra
 
 def _maps(table: pd.DataFrame, *, sort: bool, low: float | None) -> Any:
     """One heat map for each pair of the two outer levels of the columns."""
-    keys = list(
-        dict.fromkeys(zip(*(table.columns.get_level_values(k) for k in (0, 1)), strict=True))
-    )
-    layers = len({layer for layer, _ in keys})
+    owners = list(zip(*(table.columns.get_level_values(level) for level in (0, 1)), strict=True))
+    keys = list(dict.fromkeys(owners))
+    layers = list(dict.fromkeys(layer for layer, _ in keys))
+    orders = {layer: _order(table, owners, layer) if sort else slice(None) for layer in layers}
     figure = new_figure(8, 1.55 * len(keys) + 0.6)
     axes = np.atleast_1d(figure.subplots(len(keys), 1, sharex=True))
     edges = np.arange(len(table) + 1) - 0.5
     for ax, key in zip(axes, keys, strict=True):
-        values = table[key].to_numpy()
-        if sort:
-            values = values[:, _alike(values)]
+        values = table.loc[:, [of == key for of in owners]].to_numpy()
+        values = values[:, orders[key[0]]]
         signed = low is None or key[1] == "candidate"
         limit = float(np.abs(values).max(initial=1e-12))
         most = limit if low is None else 1.0
@@ -160,24 +159,25 @@ def _maps(table: pd.DataFrame, *, sort: bool, low: float | None) -> Any:
         bar = figure.colorbar(shades, ax=ax, pad=0.01, aspect=12)
         bar.ax.tick_params(labelsize=7, colors=INK)
         bar.outline.set_visible(False)
-        title = f"layer {key[0]}, {key[1]}" if layers > 1 else str(key[1])
+        title = f"layer {key[0]}, {key[1]}" if len(layers) > 1 else str(key[1])
         if not signed:
             shut, opened = (100 * (values < 0.1).mean(), 100 * (values > 0.9).mean())
             title += f": {shut:.0f} % shut, {opened:.0f} % open"
-        ax.set_title(title, loc="left")
+        ax.set_title(title, loc="left", fontsize=9, color=INK)
         ax.set_ylabel("unit")
         tidy(ax, grid="")
     _label_times(axes[-1], table.index)
     return figure
 
 
-def _alike(values: Any) -> Any:
-    """An order of the columns in which like ones are neighbours: by the angle in the plane of two components."""
-    centred = values - values.mean(0)
-    spread = centred.std(0)
-    if values.shape[1] < 3 or not spread.any():
-        return np.arange(values.shape[1])
-    _, _, axes = np.linalg.svd(centred, full_matrices=False)
+def _order(table: pd.DataFrame, owners: list[tuple[Any, Any]], layer: Any) -> Any:
+    """An order of the units of a layer in which like ones are neighbours, the same in all panels of the layer."""
+    names = list(dict.fromkeys(name for of, name in owners if of == layer))
+    parts = [table.loc[:, [of == (layer, name) for of in owners]].to_numpy() for name in names]
+    values = np.concatenate([part - part.mean(0) for part in parts])
+    if values.shape[1] < 3 or not values.any():
+        return slice(None)
+    _, _, axes = np.linalg.svd(values, full_matrices=False)
     if len(axes) < 2:
         return np.argsort(axes[0])
     return np.argsort(np.arctan2(axes[1], axes[0]), kind="stable")
