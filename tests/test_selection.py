@@ -215,7 +215,7 @@ def test_what_does_not_fit_together_is_refused():
         cross_validate(HMMTagger(), SENTENCES, KFold(2), TAGS, metrics="mase")
     with pytest.raises(ValueError, match="'log_score'"):
         search(Off(), {"shift": [0.0]}, walk(), HoldOut(3), "score")
-    with pytest.raises(ValueError, match="horizon belongs to forecasts"):
+    with pytest.raises(ValueError, match="belong to forecasts"):
         search(Least(), {"ridge": [0.0]}, np.zeros((9, 1)), y=np.zeros(9), horizon=3)
 
 

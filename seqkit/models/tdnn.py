@@ -22,23 +22,25 @@ class TDNN(NeuralForecaster):
 
     Parameters
     ----------
-    lags : L, rows of the past that are seen; None for two seasons (or two horizons), as far as the data reach. Series
-        of a panel that are shorter than lags + horizon are padded with their first value.
-    horizon : h, steps forecast at once; None for a season. `predict` may ask for fewer or more: more are sampled, block
-        after block of h steps; so 1 is recursive forecasting.
+    lags : L, rows of the past that are seen; None for two seasons or two horizons, at least 16, as far as the data
+        reach. Series of a panel that are shorter than lags + horizon are padded with their first row.
+    horizon : h, steps forecast at once; None for a season of at most 48 steps, or 8, and a fifth of the data at most.
+        `predict` may ask for fewer or more: more are sampled, block after block of h steps; so 1 is recursive
+        forecasting. Inputs of the rest of a block, where they are not given, stay as the last ones.
     head : what comes out: a law to be fitted (``seqkit.Normal()``, the default, ``seqkit.StudentT()``,
         ``seqkit.NegativeBinomial()``, ``seqkit.Quantiles(levels)``), or a loss, ``nn.Squared()``, ``nn.Huber()``,
         ``nn.Absolute()``, whose law has a spread learnt from what the network misses by.
     hidden : widths of the hidden layers; () is linear: an autoregression.
-    activation, dropout, norm, residual : see `seqkit.nn.FeedForward`.
+    activation, dropout, norm, residual : see `seqkit.nn.FeedForward`; residual blocks normalise by layer unless `norm`
+        says otherwise.
     dilations : None looks at the window as one vector. Numbers, one per hidden layer, build causal convolutions of
-        three steps each, so far apart (see `seqkit.nn.TimeDelay`).
+        three steps each, so far apart (see `seqkit.nn.TimeDelay`), which must reach over the lags.
     seasonal : period, or periods, of the baseline: the average of the naive forecasts of one season ago. None for the
         calendar's own, 1 for the last value. Laws of what is never negative, such as counts, have no baseline.
     normalise : how m and s are taken: "last" value, mean of the last "season", "mean" of the window, each with the
         window's mean absolute deviation; "standard" deviation; "size" for counts; None for none; "auto".
-    weighting : whether windows count "equal" or by their "scale", which measures errors in the units of the data: good
-        with ``scale=seqkit.Log()``.
+    weighting : whether windows count "equal" or by their "scale", which measures errors in one unit for all: good with
+        ``scale=seqkit.Log()``, whose unit is the same everywhere. Targets count as at most 100 scales away.
     calendar : fields of the date that help, e.g. ("hour", "weekday").
     channels : "each" is a series of its own, all sharing the network; "joint" makes them one vector.
     panel : "global", one network for all series, or one for "each".
@@ -46,8 +48,9 @@ class TDNN(NeuralForecaster):
     ensemble : networks, with seeds that follow each other; the median of point forecasts, the mixture of laws.
     draws : sampled paths of forecasts beyond h.
     epochs, steps, batch_size, lr, clip, patience, device : settings of the training; None for those of `trainer`. With
-        `patience` the last windows of every series are held out. Where nothing says how long to train and windows are
-        few, a first network that does not see the last ones tells for how long, and how wide the law is.
+        `patience` (evaluations without progress: one an epoch, or twenty in all) the last windows of every series are
+        held out, and the spread of a loss is learnt there. Where nothing says how long to train and windows are few, a
+        first network that does not see the last ones tells for how long, and how wide the law is.
     seed : the same seed gives the same network.
     trainer : ``seqkit.training.Trainer``, for everything else.
     scale : a scaling of the series, such as ``seqkit.Log()``.
@@ -75,6 +78,11 @@ class TDNN(NeuralForecaster):
     norm: Literal["batch", "layer"] | None = None
     dilations: tuple[int, ...] | None = None
 
+    def _past(self) -> int | None:
+        if self.lags is None and self.dilations is not None:
+            return 1 + 2 * sum(self.dilations)
+        return self.lags
+
     def _core(self, layout: Layout) -> tuple[torch.nn.Module, bool]:
         from seqkit.nn import FeedForward, TimeDelay
 
@@ -85,8 +93,12 @@ class TDNN(NeuralForecaster):
             "residual": self.residual,
         }
         if self.dilations is not None:
-            return TimeDelay(
-                layout.per_step, self.hidden, dilations=self.dilations, **options
-            ), False
+            core = TimeDelay(layout.per_step, self.hidden, dilations=self.dilations, **options)
+            if layout.lags > core.receptive_field:
+                raise ValueError(
+                    f"lags is {layout.lags}, but layers with dilations {self.dilations} see only the last "
+                    f"{core.receptive_field} rows; lower lags, or use larger dilations, such as 1, 2, 4, ..."
+                )
+            return core, False
         width = layout.lags * layout.per_step + layout.beside
         return FeedForward(width, self.hidden, None, **options), True

@@ -40,6 +40,10 @@ class EMA(Averaging):
 
     decay: float = 0.99
 
+    def __post_init__(self) -> None:
+        if not 0 <= self.decay < 1:
+            raise ValueError(f"decay must be at least 0 and below 1, got {self.decay!r}")
+
     def rate(self, step: int, steps: int) -> float:
         return (1.0 - self.decay) / (1.0 - self.decay**step)
 
