@@ -70,6 +70,11 @@ FORECASTERS = {
         channels=2,
     ),
     "LSTM": Case(lambda: seqkit.LSTMForecaster(12, 6, seasonal=12, hidden=8, steps=30)),
+    "LSTM-decoder": Case(
+        lambda: seqkit.LSTMForecaster(
+            12, 4, seqkit.StudentT(), seasonal=12, hidden=8, steps=30, draws=20, decoder=True
+        )
+    ),
     "GRU-recursive": Case(
         lambda: seqkit.GRUForecaster(
             12, 4, hidden=8, mode="recursive", seasonal=12, steps=30, draws=20, ensemble=2

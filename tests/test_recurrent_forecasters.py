@@ -12,6 +12,7 @@ import seqkit
 from seqkit import nn
 
 torch = pytest.importorskip("torch")
+from seqkit.tasks.encoder_decoder import EncoderDecoder, steps_ahead_width  # noqa: E402
 from seqkit.tasks.forecasting import Layout, WindowForecast, patches  # noqa: E402
 from seqkit.tasks.recursive import RecursiveForecast, joined, steps_width  # noqa: E402
 from seqkit.tasks.windows import WindowBatch  # noqa: E402
@@ -146,6 +147,26 @@ def test_patches_are_rows_side_by_side():
         assert (gradient[0, :7] != 0).all() and not gradient[0, 7:].any()
 
 
+@pytest.mark.parametrize("skip", [False, True])
+def test_a_decoder_knows_the_inputs_of_its_own_step_and_begins_where_the_encoder_ends(skip):
+    layout = Layout(7, 4, seasons=(3,), normalise="mean", inputs=2)
+    core, decoder = (nn.GRU(5).build(w) for w in (3 * 3, steps_ahead_width(layout)))
+    task = EncoderDecoder(core, decoder, nn.Squared(), layout, patch=3, skip=skip)
+    y, x = torch.randn(1, 11, 1, requires_grad=True), torch.randn(1, 11, 2, requires_grad=True)
+    b = WindowBatch(y[:, :7], None, y[:, 7:], None, x, None, None, None)
+    raw, level, _ = task(b)
+    assert not raw.any()
+    torch.testing.assert_close(level[0, :, 0], y[0, [4, 5, 6, 4], 0])
+    torch.nn.init.normal_(task.readout.weight)
+    raw, _, _ = task(b)
+    for j in range(4):
+        past, ahead = torch.autograd.grad(raw[0, j].sum(), (y, x), retain_graph=True)
+        assert (past[0, :7] != 0).all() and not past[0, 7:].any()
+        assert (ahead[0, : 8 + j] != 0).all() and not ahead[0, 8 + j :].any()
+    with pytest.raises(TypeError, match="has no scan"):
+        EncoderDecoder(nn.FeedForward(9, (4,)), decoder, nn.Squared(), layout)
+
+
 # -- forecasters -----------------------------------------------------------------------------------
 
 
@@ -223,7 +244,8 @@ def test_units_do_not_matter():
         np.testing.assert_allclose(moved, 1000 + 8 * plain, rtol=1e-4)
 
 
-def test_each_step_knows_its_covariates():
+@pytest.mark.parametrize("arranged", [{"mode": "recursive"}, {"decoder": True}], ids=str)
+def test_each_step_knows_its_covariates(arranged):
     rng = np.random.default_rng(0)
     index = pd.date_range("2024-01-01", periods=320)
     x = pd.DataFrame({"x": rng.normal(size=320)}, index=index)
@@ -232,7 +254,7 @@ def test_each_step_knows_its_covariates():
         for k, size in {"a": 1.0, "b": 100.0}.items()
     }
     model = seqkit.LSTMForecaster(
-        8, 8, nn.Squared(), hidden=16, mode="recursive", seasonal=1, steps=300, lr=0.02, draws=50
+        8, 20, nn.Squared(), hidden=16, seasonal=1, steps=300, lr=0.02, draws=50, **arranged
     ).fit(panel, covariates=x.iloc[:300])
     forecast = model.predict(20, covariates=x.iloc[300:])
     for key, size in (("a", 1.0), ("b", 100.0)):
@@ -322,6 +344,7 @@ def test_automatic_patches():
         (lambda: seqkit.LSTMForecaster(hidden=0), ValueError, "hidden is 0"),
         (lambda: seqkit.LSTMForecaster(patch=0), ValueError, "patch must be"),
         (lambda: seqkit.LSTMForecaster(scheduled_sampling=0.5), ValueError, "is for mode="),
+        (lambda: seqkit.GRUForecaster(mode="recursive", decoder=True), ValueError, "decoder=True is"),
         (lambda: seqkit.RNNForecaster(activation="selu"), ValueError, "activation must be"),
         (lambda: seqkit.GRUForecaster(window=0), ValueError, "window must be an integer"),
         (lambda: seqkit.GRUForecaster(200), ValueError, "lower window= or horizon="),

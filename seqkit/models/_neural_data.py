@@ -15,6 +15,7 @@ from seqkit.data.sequences import Array, Sequences
 from seqkit.persistence import Record
 
 ENOUGH = 100_000  # rows that tell the level of a series
+FAR = 100.0  # typical scales from the median: whether a value is absurd is asked beyond
 TYPICAL = 64  # windows that tell its scale
 LEAST = 3  # observed values, without which a series has no scale of its own
 
@@ -297,6 +298,22 @@ class Tail(Record):
         values, seen, inputs, past_inputs = taken
         assert values is not None and seen is not None
         return values.astype(self.values.dtype), seen, inputs, past_inputs
+
+
+def tamed(values: Array, offsets: Array) -> None:
+    """Rows to learn from, changed in place: values absurdly far away are brought to where one such value cannot undo all the others.
+
+    Far is beyond 100 units and ten times the range that 98 % of the series lie in.
+    """
+    for start, end in pairwise(offsets):
+        part = values[start:end]
+        if not len(part) or not np.nanmax(np.abs(part), initial=0.0) > FAR:
+            continue
+        seen = part[:: max(1, len(part) // ENOUGH)]
+        low, high = np.nanquantile(seen, [0.01, 0.99], axis=0)
+        limit = FAR + 10 * (high - low)
+        if (np.abs(part) > limit).any():
+            values[start:end] = np.clip(part, -limit, limit)
 
 
 def _typical_scale(y: Array, lags: int) -> float:

@@ -14,7 +14,7 @@ from seqkit.data.sequences import Array, Sequences
 from seqkit.distributions import Distribution, Empirical, Mixture, Quantiles
 from seqkit.persistence import Record
 
-from ._neural_data import Encoding, Tail
+from ._neural_data import Encoding, Tail, tamed
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -185,6 +185,9 @@ class NeuralForecaster(Forecaster):
         sizes.padded = sizes.masked or shortest < sizes.lags + sizes.horizon
         sizes.static, self._static = encoding.static, rows.static
         self._tail = Tail(sizes.lags, parts)
+        if sizes.normalise not in (None, "size"):
+            tamed(rows.values, rows.offsets)
+        rows.weight = rows.weight if sizes.weighted else None
         copies = encoding.copies
         groups = [rows] if self.pooled else [rows.part(i, copies) for i in range(len(data))]
         layout = self._layout()

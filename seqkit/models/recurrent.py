@@ -37,12 +37,13 @@ class RecurrentForecaster(NeuralForecaster):
     ----------
     mode : "direct" reads a window and forecasts all steps ahead at once; "recursive" forecasts the next step, and goes
         on along sampled paths.
-    patch, skip, scheduled_sampling : see `LSTMForecaster`; all other parameters are those of `TDNN`.
+    patch, skip, decoder, scheduled_sampling : see `LSTMForecaster`; all other parameters are those of `TDNN`.
     """
 
     mode: Literal["direct", "recursive"] = dataclasses.field(default="direct", kw_only=True)
     patch: int | None = dataclasses.field(default=None, kw_only=True)
     skip: bool = dataclasses.field(default=True, kw_only=True)
+    decoder: bool = dataclasses.field(default=False, kw_only=True)
     scheduled_sampling: float = dataclasses.field(default=0.0, kw_only=True)
 
     _past_name: ClassVar[str] = "window"
@@ -64,13 +65,20 @@ class RecurrentForecaster(NeuralForecaster):
             return RecursiveForecast(
                 core, head, layout, floor=floor, sampled=self.scheduled_sampling
             )
+        options: dict[str, Any] = {
+            "floor": floor,
+            "patch": self._rows_per_step(layout),
+            "skip": self.skip,
+        }
+        core, flat = self._core(layout)
+        if self.decoder:
+            from seqkit.tasks.encoder_decoder import EncoderDecoder, steps_ahead_width
+
+            ahead = self._spec().build(steps_ahead_width(layout))
+            return EncoderDecoder(core, ahead, head, layout, **options)
         from seqkit.tasks.forecasting import WindowForecast
 
-        core, flat = self._core(layout)
-        patch = self._rows_per_step(layout)
-        return WindowForecast(
-            core, head, layout, flat=flat, floor=floor, patch=patch, skip=self.skip
-        )
+        return WindowForecast(core, head, layout, flat=flat, **options)
 
     def _rows_per_step(self, layout: Layout) -> int:
         """A season where the window holds two; else a quarter of the window, at most what is forecast at once."""
@@ -222,6 +230,10 @@ class RecurrentForecaster(NeuralForecaster):
             raise ValueError(
                 'scheduled_sampling is for mode="recursive": a direct forecaster never reads what it has forecast'
             )
+        if self.decoder and self.mode == "recursive":
+            raise ValueError(
+                'decoder=True is for mode="direct": a recursive forecaster reads on by itself'
+            )
         check_causal(self._spec())  # refuses impossible sizes too, before any data are touched
         return super()._check()
 
@@ -346,6 +358,8 @@ class LSTMForecaster(CellForecaster):
     patch : direct: rows that are one step of the LSTM, side by side; 1 for row by row; None for the shortest season, or
         a quarter of the window.
     skip : direct: whether the last layer sees the window itself beside the LSTM's last state.
+    decoder : direct: whether a second LSTM, which begins where the first one ends, runs over the steps ahead, so that
+        the inputs known of a step meet its memory there (encoder-decoder); without, they go into the last layer.
     scheduled_sampling : recursive: share of the values that training replaces by draws from the network's own laws.
     seasonal, normalise, weighting, calendar, channels, panel, balance, ensemble, draws, epochs, steps, batch_size, lr,
     clip, patience, device, seed, trainer, scale : as for `TDNN`. For a recursive network `normalise` is "mean" where it

@@ -40,7 +40,7 @@ class TDNN(NeuralForecaster):
     normalise : how m and s are taken: "last" value, mean of the last "season", "mean" of the window, each with the
         window's mean absolute deviation; "standard" deviation; "size" for counts; None for none; "auto".
     weighting : whether windows count "equal" or by their "scale", which measures errors in one unit for all: good with
-        ``scale=seqkit.Log()``, whose unit is the same everywhere. Targets count as at most 100 scales away.
+        ``scale=seqkit.Log()``, whose unit is the same everywhere.
     calendar : fields of the date that help, e.g. ("hour", "weekday").
     channels : "each" is a series of its own, all sharing the network; "joint" makes them one vector.
     panel : "global", one network for all series, or one for "each".

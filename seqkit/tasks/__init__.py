@@ -6,6 +6,7 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 _PUBLIC = {
+    "encoder_decoder": ["EncoderDecoder"],
     "one_to_one": ["OneToOne"],
     "forecasting": ["Layout", "WindowForecast"],
     "stateful": ["Chunks", "Stateful"],
@@ -15,15 +16,19 @@ _PUBLIC = {
 _HOME = {name: module for module, names in _PUBLIC.items() for name in names}
 
 if TYPE_CHECKING:
+    from .encoder_decoder import EncoderDecoder
     from .forecasting import Layout, WindowForecast
     from .one_to_one import OneToOne
+    from .recursive import RecursiveForecast
     from .stateful import Chunks, Stateful
     from .windows import Rows, WindowBatch, Windows
 
 __all__ = [
     "Chunks",
+    "EncoderDecoder",
     "Layout",
     "OneToOne",
+    "RecursiveForecast",
     "Rows",
     "Stateful",
     "WindowBatch",

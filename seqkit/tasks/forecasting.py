@@ -18,7 +18,6 @@ Normalise = Literal["last", "season", "mean", "standard", "size"] | None
 FLOOR = 0.1  # the least scale, where windows are divided by their size
 CLIP = 10.0  # inputs of the network are cut there, in units of the window's scale
 PRIOR = 2.0  # rows of the typical scale that a window's own scale is averaged with
-FAR = 100.0  # and targets there, in training: one absurd value must not undo what all others teach
 
 
 @dataclass(frozen=True)
@@ -109,20 +108,16 @@ class WindowForecast(nn.Module):
         """Raw numbers (B, h, C, size), the level (B, h or 1, C) that they correct, and the scale (B, 1, C)."""
         shift, scale = level_and_scale(batch.past, self.layout, self.floor, batch.past_seen)
         z = batch.past if self.layout.normalise is None else (batch.past - shift) / scale
-        level = shift if not self.layout.seasons else shift + scale * self._baseline(z)
+        baseline = self._baseline(z) if self.layout.seasons else None
+        level = shift if baseline is None else shift + scale * baseline
         if self.layout.normalise is not None:
             z = z.clamp(-CLIP, CLIP)
-        features = self._features(z, batch)
-        raw = self.readout(features)
-        return raw.view(len(raw), self.layout.horizon, self.layout.channels, -1), level, scale
+        return self._raw(z, baseline, batch), level, scale
 
     def loss(self, batch: WindowBatch) -> tuple[Tensor, Tensor]:
         """Sum of the head's losses over the observed targets, and their number."""
         raw, level, scale = self(batch)
-        target = batch.target
-        if self.layout.normalise is not None and self.head.shifted:
-            target = torch.clamp(target, level - FAR * scale, level + FAR * scale)
-        loss = self.head.loss(raw, target, level, scale)
+        loss = self.head.loss(raw, batch.target, level, scale)
         if self.layout.weighted:
             unit = 1.0 if batch.weight is None else batch.weight.view(-1, 1, 1)
             loss = loss * (scale * unit) ** self.head.degree
@@ -141,21 +136,30 @@ class WindowForecast(nn.Module):
             total = total + season[:, :horizon]
         return total / len(self.layout.seasons)
 
-    def _features(self, z: Tensor, batch: WindowBatch) -> Tensor:
-        lags = self.layout.lags
-        steps, beside = [z], []
+    def _raw(self, z: Tensor, baseline: Tensor | None, batch: WindowBatch) -> Tensor:
+        """Raw numbers (B, h, C, size) of windows in units of their scale."""
+        raw = self.readout(self._features(z, batch))
+        return raw.view(len(raw), self.layout.horizon, self.layout.channels, -1)
+
+    def _rows(self, z: Tensor, batch: WindowBatch) -> Tensor:
+        """All that is known of every row of the window, (B, L, per_step)."""
+        steps = [z]
         if self.layout.seen:
             steps.append(torch.ones_like(z) if batch.past_seen is None else batch.past_seen)
         if batch.inputs is not None:
-            steps.append(batch.inputs[:, :lags])
-            beside.append(batch.inputs[:, lags:].flatten(1))
+            steps.append(batch.inputs[:, : self.layout.lags])
         if batch.past_inputs is not None:
             steps.append(batch.past_inputs)
+        return steps[0] if len(steps) == 1 else torch.cat(steps, 2)
+
+    def _features(self, z: Tensor, batch: WindowBatch) -> Tensor:
+        past, beside = self._rows(z, batch), []
+        if batch.inputs is not None:
+            beside.append(batch.inputs[:, self.layout.lags :].flatten(1))
         if batch.calendar is not None:
             beside.append(batch.calendar.flatten(1))
         if batch.static is not None:
             beside.append(batch.static)
-        past = steps[0] if len(steps) == 1 else torch.cat(steps, 2)
         if self.flat:
             flat = past.flatten(1)
             return self.core(torch.cat([flat, *beside], 1) if beside else flat)
@@ -184,10 +188,7 @@ def level_and_scale(
         return torch.zeros_like(size), torch.maximum(size, floor)
     mean = mean_of(past)
     away = past - mean
-    if kind == "standard":
-        variance = mean_of(away.square())
-    else:
-        variance = mean_of(away.abs()).square()
+    spread = mean_of(away.square()).sqrt_() if kind == "standard" else mean_of(away.abs_())
     if kind == "last":
         mean = past[:, -1:]
     elif kind == "season":
@@ -195,7 +196,8 @@ def level_and_scale(
         mean = _mean_over(past[:, -season:], None if seen is None else seen[:, -season:])[0](
             past[:, -season:]
         )
-    return mean, torch.sqrt((n * variance + PRIOR) / (n + PRIOR))
+    share = n / (n + PRIOR)  # of the window's own scale
+    return mean, (share * spread.square_()).add_(1 - share).sqrt_()
 
 
 def _mean_over(past: Tensor, seen: Tensor | None) -> tuple[Callable[[Tensor], Tensor], Any]:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 import torch
 from torch import Tensor, nn
 
-from .forecasting import CLIP, FAR, Layout, level_and_scale
+from .forecasting import CLIP, Layout, level_and_scale
 from .windows import WindowBatch
 
 if TYPE_CHECKING:
@@ -67,10 +67,7 @@ class RecursiveForecast(nn.Module):
             values_in = values
         first = max(self.periods, default=1) if self.training else self.layout.lags
         raw, level = self._laws(values_in, *inputs, first=first)
-        target = values[:, first:]
-        if self.layout.normalise is not None and self.head.shifted:
-            target = torch.clamp(target, level - FAR * scale, level + FAR * scale)
-        loss = self.head.loss(raw, target, level, scale)
+        loss = self.head.loss(raw, values[:, first:], level, scale)
         if self.layout.weighted:
             unit = 1.0 if batch.weight is None else batch.weight.view(-1, 1, 1)
             loss = loss * (scale * unit) ** self.head.degree

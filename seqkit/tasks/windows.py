@@ -12,6 +12,7 @@ from torch import Tensor
 from torch.nn.functional import embedding
 
 Array = np.ndarray
+TABLE = 1_000_000  # windows, up to which their first rows are listed
 
 
 class WindowBatch(NamedTuple):
@@ -124,6 +125,10 @@ class Windows:
         shift = torch.as_tensor(starts - (ends - counts))  # first row less first number
         self._shift = shift.to(self.values.device)
         self._one = int(shift[0]) if len(counts) == 1 else None
+        self._table = None  # of first rows, where it is small: found faster than by arithmetic
+        if len(counts) > 1 and len(self) <= TABLE:
+            firsts = [np.arange(s, s + n) for s, n in zip(starts, counts, strict=True)]
+            self._table = torch.as_tensor(np.concatenate(firsts), device=self.values.device)
 
     def cut(self, skip: int | Array = 0, last: int | Array | None = None) -> Windows:
         """Fewer of the same windows: without the last `skip` of every series, and of the rest the last ones only."""
@@ -157,8 +162,11 @@ class Windows:
 
     def batch(self, index: Tensor) -> WindowBatch:
         """The windows of these numbers, (B,) of int64 on the device of the rows."""
+        series = None
         if self._one is not None:
-            series, first = None, index + self._one
+            first = index + self._one
+        elif self._table is not None and self.static is None and self.weight is None:
+            first = self._table[index]
         else:
             series = torch.searchsorted(self._ends, index, right=True)
             first = index + self._shift[series]
