@@ -200,7 +200,7 @@ def readings(n: int):
     return x, (np.sin(np.pi * x[:, 0]) + 0.3 * rng.normal(size=n)).astype(np.float32)
 
 
-few, many, unseen = readings(16), readings(320), readings(400)
+few, many, watched, unseen = readings(16), readings(320), readings(400), readings(400)
 line = torch.linspace(-1, 1, 201)[:, None]
 truth = torch.sin(np.pi * line[:, 0])
 
@@ -212,7 +212,7 @@ def network(seed: int = 0, **options) -> OneToOne:
 
 def learn(task: OneToOne, data, **options):
     defaults = {"lr": 5e-3, "steps": 800, "evaluate_every": 20, "device": "cpu"}
-    return training.fit(task, data, validation=unseen, **(defaults | options))
+    return training.fit(task, data, validation=watched, **(defaults | options))
 
 
 runs, fits, losses = {}, {}, {}
@@ -228,7 +228,7 @@ task = network()
 note("no cure", task, learn(task, few))
 history = runs["no cure"]
 print(
-    f"lowest loss on unseen data {history.validation.min():.3f} at step {history.best_step}, "
+    f"lowest loss on the data watched {history.validation.min():.3f} at step {history.best_step}, "
     f"at the end {history.validation[-1]:.3f}; training loss {history.loss[-1]:.3f}; the noise alone is 0.090"
 )
 
@@ -237,7 +237,8 @@ heading("5. Four cures")
 # Weight decay pulls weights to zero unless the data hold them; dropout switches units off at random, so that
 # none can rely on a particular other; early stopping keeps the weights of the best step; and more data leave less to
 # invent. A fifth: the average of networks that erred differently (bagging, Breiman 1996). Not every cure suits every
-# case: 48 units are few, and dropout leaves too little of them to bend where the sine does.
+# case: 48 units are few, and dropout leaves too little of them to bend where the sine does. What early stopping
+# watched was used to choose, so the table reports the loss on data that nothing has used.
 
 task = network()
 note("weight decay", task, learn(task, few, weight_decay=1.0))
@@ -270,7 +271,7 @@ print(table.to_string(na_rep=""))
 figure, axes = panels(2, 5, 11, 4.6, sharey="row")
 for top, low, (name, history) in zip(axes[:5], axes[5:], runs.items(), strict=True):
     top.plot(history.step, history.loss, color=BLUE, lw=1.2, label="training")
-    top.plot(history.step, history.validation, color=RED, lw=1.6, label="unseen")
+    top.plot(history.step, history.validation, color=RED, lw=1.6, label="watched")
     top.axhline(0.09, color=INK, lw=0.8, ls=":")
     top.axvline(history.best_step, color=INK, lw=0.8, alpha=0.4)
     top.set(ylim=(0, 0.5), xlim=(0, 800), xlabel="step")

@@ -323,10 +323,10 @@ for name, spec in specs.items():
 
 # ---------------------------------------------------------------------------------------------
 heading("7. Copying from memory")
-# Two symbols of eight are shown, then nothing for 30 steps, then a mark: now they are to be repeated. Who has
-# forgotten them guesses, at log 8 = 2.08 a symbol.
+# Two symbols of four are shown, then nothing for 30 steps, then a mark: now they are to be repeated. Who has
+# forgotten them guesses, at log 4 = 1.39 a symbol.
 
-SYMBOLS, KINDS = 2, 8
+SYMBOLS, KINDS = 2, 4
 
 
 class Copying(Adding):
@@ -345,7 +345,7 @@ class Copying(Adding):
 copied = {}
 for name, spec in specs.items():
     copied[name] = learn(
-        spec, Copying(30), KINDS + 2, nn.Classes(KINDS), 40, 0.1, lr=2e-2, steps=900
+        spec, Copying(30), KINDS + 2, nn.Classes(KINDS), 40, 0.1, lr=2e-2, steps=700
     )
 
 figure, axes = panels(1, 2, 9, 3.3)
