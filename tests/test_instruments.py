@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
+import io
 import math
 
-import matplotlib
 import numpy as np
 import pandas as pd
 import pytest
 
 torch = pytest.importorskip("torch")
 
+import seqkit  # noqa: E402
 from seqkit import nn, plotting, training  # noqa: E402
 from seqkit.nn import instruments as look  # noqa: E402
 from seqkit.tasks import Chunks, Stateful  # noqa: E402
@@ -169,6 +170,72 @@ def test_what_has_no_state_is_refused():
         look.state_gradients(nn.RNN(4).build(3), x, 9)
     with pytest.raises(ValueError, match="one sequence"):
         look.gates(nn.RNN(4).build(3), torch.zeros(2, 5, 3))
+
+
+# -- forecasters and pictures ----------------------------------------------------------------------
+
+
+def hourly(length=150, seed=0):
+    t = np.arange(length)
+    noise = np.random.default_rng(seed).normal(size=length)
+    index = pd.date_range("2024-01-01", periods=length, freq="h")
+    return pd.Series(50 + 10 * np.sin(2 * np.pi * t / 24) + noise, index=index)
+
+
+@pytest.mark.parametrize(
+    ("settings", "steps", "first"),
+    [
+        ({"patch": 7}, 7, 149 - 6 * 7),
+        ({"patch": 24}, 2, 149 - 24),
+        ({"mode": "recursive"}, 48, 102),
+    ],
+)
+def test_a_forecaster_shows_what_its_core_does(settings, steps, first):
+    y = hourly()
+    model = seqkit.LSTMForecaster(48, 6, hidden=4, layers=2, steps=3, **settings).fit(y)
+    states, gates, flow = model.hidden_states(y), model.gates(y), model.gradient_flow(y)
+    assert states.shape == (steps, 2 * 2 * 4) and gates.shape == (steps, 2 * 4 * 4)
+    assert states.index[0] == y.index[first] and states.index[-1] == y.index[-1]
+    assert gates.columns.unique("gate").tolist() == ["input", "forget", "candidate", "output"]
+    h, c = (states[1][name].to_numpy() for name in ("hidden", "cell"))
+    np.testing.assert_allclose(gates[1]["output"] * np.tanh(c), h, atol=1e-6)
+    assert len(flow) == steps and flow.loc[0, ["largest", "typical"]].eq(1).all()
+    moved = y.copy()
+    moved.iloc[:102] = 0  # before the window
+    pd.testing.assert_frame_equal(model.gates(moved), gates)
+    for draw, count in (("hidden_states", 4), ("gates", 8), ("gradient_flow", 1)):
+        figure = getattr(plotting, draw)(model, y)
+        assert len([ax for ax in figure.axes if ax.get_label() != "<colorbar>"]) == count
+        figure.savefig(io.BytesIO())
+
+
+def test_one_of_several_series_is_looked_at():
+    panel = {"a": hourly(), "b": 3 * hourly(100, seed=1)}
+    model = seqkit.GRUForecaster(48, 6, hidden=4, steps=3).fit(panel)
+    found = model.hidden_states(panel, series="b")
+    assert found.index[-1] == panel["b"].index[-1]
+    alone = model.hidden_states({"b": panel["b"]})
+    pd.testing.assert_frame_equal(found, alone)
+    with pytest.raises(ValueError, match="pick one"):
+        model.gates(panel)
+    with pytest.raises(KeyError, match="no series 'c'"):
+        model.gates(panel, series="c")
+    with pytest.raises(TypeError, match="needs the series"):
+        plotting.gates(model)
+    with pytest.raises(TypeError, match="TDNN has no gradient_flow"):
+        plotting.gradient_flow(seqkit.TDNN(), hourly())
+
+
+def test_gradients_of_several_networks_are_drawn_beside_each_other():
+    x = normal(1, 20, 2)
+    tables = {
+        name: look.gradient_flow(spec.build(2, generator=seeded()).double(), x)
+        for name, spec in (("LSTM", nn.LSTM(4)), ("vanilla", nn.RNN(4)))
+    }
+    (ax,) = plotting.gradient_flow(tables).axes
+    assert [t.get_text() for t in ax.get_legend().get_texts()] == ["LSTM", "vanilla"]
+    assert ax.get_yscale() == "log"
+    np.testing.assert_allclose(ax.get_lines()[1].get_ydata(), tables["vanilla"]["typical"])
 
 
 # -- truncated back-propagation --------------------------------------------------------------------

@@ -290,6 +290,16 @@ def test_short_and_long_series_share_a_network():
         assert np.isfinite(model.predict(8).mean).all()
 
 
+def test_a_network_for_each_series_is_the_network_of_the_series_alone():
+    panel = {"a": monthly(), "b": 1000 + monthly(90, seed=1)}
+    options = {"hidden": 8, "mode": "recursive", "seasonal": 12, "steps": 20, "draws": 400}
+    every = seqkit.RNNForecaster(12, 6, panel="each", **options).fit(panel)
+    alone = seqkit.RNNForecaster(12, 6, **options).fit(panel["b"])
+    np.testing.assert_allclose(every.predict(1)["b"].mean, alone.predict(1).mean, rtol=1e-6)
+    first, second = every.predict(2).distribution.samples[:, :, 1, 0].T
+    assert abs(np.corrcoef(first, second)[0, 1]) < 0.2  # paths of different series are independent
+
+
 @pytest.mark.parametrize("mode", ["direct", "recursive"])
 def test_absurd_values_and_constant_series(mode):
     outlier = monthly()

@@ -280,8 +280,8 @@ class Tail(Record):
             if not new:
                 continue
             kept = min(new, lags)
-            gone = np.concatenate([self.values[i, :kept], rows["values"][start : end - kept]])
-            self.before[i] = _last(gone, self.before[i])
+            before = _last(self.values[i, :kept], self.before[i])
+            self.before[i] = _last(rows["values"][start : end - kept], before)
             for name in ("values", "inputs", "past_inputs"):
                 if (array := getattr(self, name)) is not None:
                     array[i, : lags - kept] = array[i, kept:].copy()
@@ -301,13 +301,17 @@ class Tail(Record):
 
 
 def tamed(values: Array, offsets: Array) -> None:
-    """Rows to learn from, changed in place: values absurdly far away are brought to where one such value cannot undo all the others.
+    """Bring values that are absurdly far away, in place, to where one of them cannot undo all others in training.
 
     Far is beyond 100 units and ten times the range that 98 % of the series lie in.
     """
     for start, end in pairwise(offsets):
         part = values[start:end]
-        if not len(part) or not np.nanmax(np.abs(part), initial=0.0) > FAR:
+        farthest = max(
+            np.fmax.reduce(part, axis=None, initial=0.0),
+            -np.fmin.reduce(part, axis=None, initial=0.0),
+        )
+        if not farthest > FAR:
             continue
         seen = part[:: max(1, len(part) // ENOUGH)]
         low, high = np.nanquantile(seen, [0.01, 0.99], axis=0)
@@ -351,12 +355,17 @@ def _middle(values: Array) -> Array:
 
 
 def _last(values: Array, otherwise: Array) -> Array:
-    """The last observed value of every channel of (rows, C)."""
+    """The last observed value of every channel of (rows, C), found from the end on."""
     found = otherwise.copy()
-    for c, column in enumerate(values.T):
-        known = np.flatnonzero(~np.isnan(column))
-        if len(known):
-            found[c] = column[known[-1]]
+    for c in range(values.shape[1]):
+        end, block = len(values), 256
+        while end > 0:
+            part = values[max(end - block, 0) : end, c]
+            known = np.flatnonzero(~np.isnan(part))
+            if len(known):
+                found[c] = part[known[-1]]
+                break
+            end, block = end - block, 4 * block
     return found
 
 

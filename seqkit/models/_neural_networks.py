@@ -90,7 +90,9 @@ def train(
     history = trainer.fit(task, windows, validation=validation)
     task.eval()
     device = next(task.parameters()).device
-    spread = like.spread if like else _spread(task, head, validation or windows, device)
+    spread = like.spread if like else None
+    if head.constant_spread and like is None:
+        spread = _spread(task, head, validation or windows, device)
     weights = {name: w.detach().cpu().numpy() for name, w in task.state_dict().items()}
     return Network(weights, spread, history, like.history if like else None)
 

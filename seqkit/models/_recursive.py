@@ -84,9 +84,9 @@ class Walk:
                 )
                 for t in range(int(lengths[at].max())):
                     row = starts[at] + np.minimum(t, lengths[at] - 1)
-                    going = torch.from_numpy(lengths[at] > t).to(recent.device)
+                    going = lengths[at] > t
                     value, inputs = self._tensors(task, new["values"], new["inputs"], at=row)
-                    mask = None if bool(going.all()) else going
+                    mask = None if going.all() else torch.from_numpy(going).to(recent.device)
                     _, _, state = task.step(recent, seen, inputs, static, shift, scale, state, mask)
                     seen = (~value.isnan()).to(value.dtype)
                     value = torch.where(value.isnan(), recent[:, -1], value)
