@@ -116,14 +116,12 @@ def holding(core, lag: float, intake: float | None = None):
     return core
 
 
-def solve(
-    name, core, data, head, *, limit, steps, lr, batch=32, clip=1.0, every=50, seed=0, schedule=None
-):
+def solve(name, core, data, head, *, limit, steps, lr, batch=32, clip=1.0, every=50, seed=0):
     """Trains until the loss is below the limit; prints and returns steps, seconds and the loss at the end."""
     task = OneToOne(core, head, generator=torch.Generator().manual_seed(seed))
     history = training.fit(
         task, data, lr=lr, batch_size=batch, clip=clip, steps=steps, evaluate_every=every, callbacks=(Until(limit),),
-        device="cpu", seed=seed, schedule=schedule, progress=False,
+        device="cpu", seed=seed, progress=False,
     )  # fmt: skip
     loss, taken, seconds = history.loss[-1], history.step[-1], history.seconds[-1]
     solved = "solved" if loss < limit else "not solved"
@@ -148,13 +146,11 @@ def adding(names: str, length: int, steps: int = 800) -> None:
         solve(name, core, Adding(length), nn.Squared(), limit=0.004, steps=steps, lr=1e-2)
 
 
-def copying(names: str, length: int, steps: int = 10_000) -> None:
+def copying(names: str, length: int, steps: int = 16_000) -> None:
     print(f"\ncopying {SYMBOLS} symbols over {length} steps (guessing: {math.log(KINDS):.3f})")
     head = nn.Classes(KINDS)
     for name, core in cores(names, Copying.inputs, 64, 3 * length // 2, intake=-1.0):
-        solve(
-            name, core, Copying(length), head, limit=0.02, steps=steps, lr=1e-2, schedule="cosine"
-        )
+        solve(name, core, Copying(length), head, limit=0.05, steps=steps, lr=1e-2)
 
 
 def peak(length: int, chunk: int) -> None:
@@ -178,14 +174,14 @@ def peak(length: int, chunk: int) -> None:
     seconds = time.perf_counter() - start
     print(
         f"{length:8,d} steps in pieces of {chunk:6,d}: {(after - before) / 1024:7.1f} MB more than after the first "
-        f"step, peak of the process {after / 1024:6.0f} MB, {seconds:6.1f} s a pass, loss {history.loss[-1]:.4f}",
+        f"piece, peak of the process {after / 1024:6.0f} MB, {seconds:6.1f} s a pass, loss {history.loss[-1]:.4f}",
         flush=True,
     )
 
 
 def truncated() -> None:
     print("\ntruncated back-propagation through one series, LSTM of 64 units")
-    for length, chunk in ((2_000, 100), (20_000, 100), (200_000, 100), (20_000, 20_000)):
+    for length, chunk in ((2_000, 100), (20_000, 100), (200_000, 100), (200_000, 200_000)):
         subprocess.run([sys.executable, __file__, "peak", str(length), str(chunk)], check=True)
 
 

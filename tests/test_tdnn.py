@@ -82,7 +82,7 @@ def test_an_untrained_network_is_its_seasonal_baseline(normalise):
     task = WindowForecast(core, nn.Absolute(), layout, flat=True)
     y = torch.arange(17.0)[None, :, None] ** 2
     batch = Windows(Rows(y[0].numpy(), np.array([0, 17])), 12, 5).batch(torch.tensor([0]))
-    raw, level, scale = task(batch)
+    raw, level, _ = task(batch)
     assert not raw.any()
     past = (np.arange(12.0) ** 2).tolist()
     naive = [np.mean([past[12 - p + j % p] for p in (3, 4)]) for j in range(5)]
@@ -339,14 +339,12 @@ def test_series_of_their_own_networks_have_their_own_chance():
 
 def test_checkpoints_are_of_one_network_and_its_data(tmp_path):
     trainer = training.Trainer(steps=20, checkpoint=str(tmp_path))
-    make = lambda: seqkit.TDNN(
-        6, 2, hidden=(8,), seasonal=1, ensemble=2, panel="each", trainer=trainer
-    )  # noqa: E731
+    model = seqkit.TDNN(6, 2, hidden=(8,), seasonal=1, ensemble=2, panel="each", trainer=trainer)
     panel = {"a": monthly(), "b": monthly(seed=1)}
-    first, again = make().fit(panel), make().fit(panel)
+    first, again = (seqkit.clone(model).fit(panel) for _ in range(2))
     assert first == again and len(list(tmp_path.iterdir())) == 4
     with pytest.raises(ValueError, match="other settings"):
-        make().fit({"a": monthly(seed=2), "b": monthly(seed=1)})
+        model.fit({"a": monthly(seed=2), "b": monthly(seed=1)})
 
 
 def test_ctrl_c_keeps_what_there_is():

@@ -245,7 +245,7 @@ axes[0].semilogy(
 )
 vanilla = instruments.state_gradients(recurrent(1.0), noise, kind="typical")[0]
 axes[0].semilogy(vanilla, color=INK, ls=":", label="vanilla, tanh")
-axes[0].set(xlabel="lag k", ylabel=r"size of $\partial c_T / \partial c_{T-k}$")
+axes[0].set(xlabel="lag k", ylabel=r"size of $\partial c_T / \partial c_{T-k}$ (others: of h)")
 axes[0].legend(frameon=False, fontsize="small", loc="lower left", ncols=2)
 save(figure, "05_carousel.png")
 

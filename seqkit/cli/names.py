@@ -176,6 +176,8 @@ class Spec:
         model = self.build(None)
         if not self.parameters:
             return
+        long = [k for k, v in model.get_params().items() if k.endswith("steps") and v is None]
+        model.set_params(**dict.fromkeys(long, 1))  # networks need not be trained to be refused
         import numpy as np
 
         t = np.arange(40.0)

@@ -13,6 +13,7 @@ from seqkit.data.sequences import Array, Sequences
 from seqkit.distributions import Distribution, Empirical
 
 from ._neural_data import Encoding
+from ._recurrent_instruments import Instruments
 from .neural import NeuralForecaster, combine, restored
 
 if TYPE_CHECKING:
@@ -29,7 +30,7 @@ LONGEST_PATCH = 48  # rows: longer seasons are no natural unit of a window
 
 
 @dataclasses.dataclass(eq=False, repr=False)
-class RecurrentForecaster(NeuralForecaster):
+class RecurrentForecaster(Instruments, NeuralForecaster):
     """A causal core with state as a forecaster. A family says by `_spec` which core, and declares `window`, `horizon`
     and `head`.
 

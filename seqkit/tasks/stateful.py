@@ -36,7 +36,7 @@ class Chunks:
     g <= c the piece is cut into stretches of g, between which the state goes on and the gradient does not; with
     g > c the g - c rows before the piece are read again, from the state that stood there. An update of the weights
     after every piece is BPTT(g; c) of Williams, Peng (1990); g = c is the usual form, and the fastest. With
-    g >= c len(chunks) nothing is truncated.
+    g >= c len(chunks) nothing is truncated. On a GPU, g > c waits for the device once a piece.
 
     The pieces must be read in order: train with ``batch_size=1, sampler=training.InOrder(len(chunks))``.
     With a larger ``batch_size`` an update takes several pieces together. Under several processes each would read the
