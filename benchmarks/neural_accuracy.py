@@ -43,7 +43,7 @@ def trainer(steps: int, lr: float, **more: Any) -> training.Trainer:
 
 HOURLY = {
     "horizon": 48, "seasonal": (24, 168), "hidden": (384, 384, 384), "weighting": "scale",
-    "head": seqkit.nn.Absolute(), "scale": seqkit.Log(), "trainer": trainer(2000, 3e-3),
+    "head": seqkit.nn.Absolute(), "scale": seqkit.Log(), "trainer": trainer(2000, 3e-3, clip=10.0),
 }  # fmt: skip
 WEEKLY = {
     "horizon": 13, "seasonal": 1, "hidden": (384, 384, 384), "weighting": "scale",
