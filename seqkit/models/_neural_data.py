@@ -12,6 +12,7 @@ import pandas as pd
 from seqkit.data.calendar import Calendar
 from seqkit.data.features import calendar_features
 from seqkit.data.sequences import Array, Sequences
+from seqkit.kernels.gaps import carried
 from seqkit.persistence import Record
 
 ENOUGH = 100_000  # rows that tell the level of a series
@@ -57,7 +58,6 @@ class Encoding(Record):
             self.unit = np.where(np.isnan(self.unit), typical, self.unit)  # too short to tell
         self.mean = self.scale = np.zeros(0)
         if covariates is not None:
-            _refuse_missing(data, covariates)
             self.mean = covariates.mean(0)
             scale = covariates.std(0)
             self.scale = np.where(scale > 1e-12 * np.abs(self.mean), scale, 1.0)
@@ -161,6 +161,16 @@ class Encoding(Record):
         """Features of the entries of a calendar."""
         return calendar_features(calendar.index, self.fields).to_numpy(self.dtype)
 
+    def known_ahead(
+        self, covariates: Array | None, calendars: list[Calendar]
+    ) -> tuple[Array | None, Array | None]:
+        """Known inputs (series, steps, known) and date features (series, steps, K), as they are written."""
+        known: Array | None = None
+        if covariates is not None and self.known:
+            scaled = (covariates - self.mean[: self.known]) / self.scale[: self.known]
+            known = scaled.astype(self.dtype).reshape(len(calendars), -1, self.known)
+        return known, np.stack([self.dates(c) for c in calendars]) if self.fields else None
+
     def ahead(
         self,
         tail: Tail,
@@ -171,10 +181,8 @@ class Encoding(Record):
     ) -> Ahead:
         """The windows that end now, with what is known of the `steps` that follow; the last known input goes on."""
         past, seen, inputs, past_inputs = tail.window()
-        dates = np.stack([self.dates(c) for c in calendars]) if self.fields else None
-        if covariates is not None and inputs is not None:
-            scaled = (covariates - self.mean[: self.known]) / self.scale[: self.known]
-            known: Array = scaled.astype(self.dtype).reshape(len(calendars), -1, self.known)
+        known, dates = self.known_ahead(covariates, calendars)
+        if known is not None and inputs is not None:
             known = np.pad(known, ((0, 0), (0, steps - known.shape[1]), (0, 0)), mode="edge")
             inputs = np.concatenate([inputs, np.repeat(known, self.copies, axis=0)], axis=1)
         dates = None if dates is None else np.repeat(dates, self.copies, axis=0)
@@ -292,7 +300,9 @@ class Tail(Record):
         """Values filled as in training, which of them are observed, and inputs; rows before the first are like it."""
         lags = self.values.shape[1]
         first = np.maximum(np.arange(lags), lags - np.maximum(self.length, 1)[:, None])[:, :, None]
-        filled = _fill(np.concatenate([self.before[:, None], self.values], axis=1))[:, 1:]
+        known = np.concatenate([self.before[:, None], self.values], axis=1)
+        offsets = np.arange(len(known) + 1) * (lags + 1)
+        filled = carried(known.reshape(-1, known.shape[2]), offsets).reshape(known.shape)[:, 1:]
         parts = [filled, ~np.isnan(self.values), self.inputs, self.past_inputs]
         taken = [None if a is None else np.take_along_axis(a, first, axis=1) for a in parts]
         values, seen, inputs, past_inputs = taken
@@ -367,16 +377,6 @@ def _last(values: Array, otherwise: Array) -> Array:
                 break
             end, block = end - block, 4 * block
     return found
-
-
-def _fill(values: Array) -> Array:
-    """(series, rows, C): missing values by the last one before them, 0 before the first one."""
-    seen = ~np.isnan(values)
-    if seen.all():
-        return values
-    rows = np.arange(values.shape[1])[:, None]
-    before = np.maximum.accumulate(np.where(seen, rows, 0), axis=1)
-    return np.nan_to_num(np.take_along_axis(values, before, axis=1), nan=0.0)
 
 
 def _refuse_missing(data: Sequences, covariates: Array) -> None:

@@ -10,7 +10,7 @@ import numpy as np
 import torch
 
 from seqkit.persistence import Record
-from seqkit.tasks.forecasting import FLOOR, Layout, WindowForecast
+from seqkit.tasks.forecasting import Layout, WindowForecast
 from seqkit.tasks.windows import WindowBatch, Windows
 from seqkit.training import Grouped, History, Trainer
 from seqkit.training.sampling import seed_of
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from seqkit.nn.heads import Head
 
 Array = np.ndarray
-Build = Callable[[Layout, "Head", float], Any]  # the task, untrained
+Build = Callable[[Layout, "Head"], Any]  # the task, untrained
 ROWS = 2048  # windows at once when forecasting: more would leave the cache
 RESIDUALS = 4096  # windows that the spread of a point forecast is learnt from
 FEW = 16  # series: with fewer, more than the last window of each is held out
@@ -49,7 +49,7 @@ class Network(Record):
     ) -> WindowForecast:
         """The network itself, ready to forecast; made without drawing initial weights."""
         with torch.random.fork_rng(devices=[]), torch.device("meta"):
-            task = build(layout, head, FLOOR)
+            task = build(layout, head)
         weights = {name: torch.from_numpy(w).to(device) for name, w in self.weights.items()}
         task.load_state_dict(weights, assign=True)
         return task.eval()
@@ -86,7 +86,7 @@ def train(
         trainer = trainer_with(trainer, checkpoint=str(Path(trainer.checkpoint) / name))
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(trainer.seed)
-        task = build(layout, head, FLOOR).to(windows.values.dtype)
+        task = build(layout, head).to(windows.values.dtype)
     history = trainer.fit(task, windows, validation=validation)
     task.eval()
     device = next(task.parameters()).device

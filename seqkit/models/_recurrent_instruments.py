@@ -66,20 +66,14 @@ class Instruments:
         """The core of the first network, what it reads of the last window (1, time, inputs), and the rows' index."""
         import torch
 
-        from seqkit.tasks.windows import Rows, Windows
-
         data = self._intake(x, "x", self._fitted())
         which = _position(data, key)
         positions = self._positions(data, self._fitted(), "x")
         scaled = data.with_values(self._scaling.align(positions).transform(data))
         inputs = self._inputs(covariates, data.calendars, data.keys, data.single)
-        encoding, sizes = self._encoding, self._sizes
-        ahead = 1 if self.mode == "recursive" else sizes.horizon
-        rows = Rows(**encoding.rows(scaled, inputs, positions, ahead))
-        copies = encoding.copies
-        fitted = (np.asarray(positions)[:, None] * copies + np.arange(copies)).ravel()
-        rows.static = None if self._static is None else self._static[fitted]
-        windows = Windows(rows, sizes.lags, ahead, dtype=encoding.torch_dtype)
+        copies = self._encoding.copies
+        ahead = 1 if self.mode == "recursive" else self._sizes.horizon
+        windows, fitted = self._replay(scaled, inputs, positions, ahead, extra=ahead)
         number = int(np.cumsum(windows.counts)[which * copies]) - 1
         if not windows.counts[which * copies]:
             raise ValueError("x has no observed value to begin with; give a longer x")

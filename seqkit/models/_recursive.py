@@ -31,16 +31,9 @@ class StepEncoding(Encoding):
         made["inputs"] = _beside(made.get("inputs"), made.pop("calendar"))
         return made
 
-    def future(self, covariates: Array | None, calendars: list[Any], steps: int) -> Array | None:
+    def future(self, covariates: Array | None, calendars: list[Any]) -> Array | None:
         """What is known of the steps ahead, (rows, steps, inputs)."""
-        known: Array | None = None
-        dates: Array | None = None
-        if covariates is not None and self.known:
-            scaled = (covariates - self.mean[: self.known]) / self.scale[: self.known]
-            known = scaled.astype(self.dtype).reshape(len(calendars), steps, self.known)
-        if self.fields:
-            dates = np.stack([self.dates(calendar) for calendar in calendars])
-        found = _beside(known, dates)
+        found = _beside(*self.known_ahead(covariates, calendars))
         return None if found is None else np.repeat(found, self.copies, axis=0)
 
 
@@ -121,8 +114,10 @@ class Walk:
         rows = np.arange(len(self.groups))
         with torch.no_grad():
             for g, (task, spread, numbers) in enumerate(self._networks(rows)):
-                generator = torch.Generator(task.floor.device).manual_seed(seed_of(seed, g))
-                known = None if spread is None else torch.from_numpy(spread).to(task.floor)
+                generator = torch.Generator(task.readout.weight.device).manual_seed(
+                    seed_of(seed, g)
+                )
+                known = None if spread is None else torch.from_numpy(spread).to(task.readout.weight)
                 for part in np.array_split(numbers, -(-len(numbers) * draws // ROWS)):
                     if not len(part):
                         continue
@@ -152,7 +147,9 @@ class Walk:
 
     def _tensors(self, task: RecursiveForecast, *arrays: Array | None, at: Array) -> list[Any]:
         """These rows of arrays on the device of the network."""
-        return [None if a is None else torch.from_numpy(a[at]).to(task.floor) for a in arrays]
+        return [
+            None if a is None else torch.from_numpy(a[at]).to(task.readout.weight) for a in arrays
+        ]
 
 
 def _drawn(

@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import warnings
 from abc import abstractmethod
+from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
 import numpy as np
@@ -22,6 +23,7 @@ if TYPE_CHECKING:
 
     from seqkit.nn.heads import Head
     from seqkit.tasks.forecasting import Layout
+    from seqkit.tasks.windows import Windows
     from seqkit.training import Trainer
 
     from ._neural_networks import Network
@@ -83,12 +85,12 @@ class NeuralForecaster(Forecaster):
     def _core(self, layout: Layout) -> tuple[torch.nn.Module, bool]:
         """The core for windows of this layout, and whether it sees a window as one flat vector."""
 
-    def _task(self, layout: Layout, head: Head, floor: float) -> torch.nn.Module:
+    def _task(self, layout: Layout, head: Head) -> torch.nn.Module:
         """What is trained: the core, and how it is arranged in time."""
         from seqkit.tasks.forecasting import WindowForecast
 
         core, flat = self._core(layout)
-        return WindowForecast(core, head, layout, flat=flat, floor=floor)
+        return WindowForecast(core, head, layout, flat=flat)
 
     def _past(self) -> int | None:
         """Rows of the past that are seen; None for what suits the data."""
@@ -183,7 +185,7 @@ class NeuralForecaster(Forecaster):
         sizes.masked = bool(np.isnan(rows.values).any())
         shortest = int(np.diff(rows.offsets).min())
         sizes.padded = sizes.masked or shortest < sizes.lags + sizes.horizon
-        sizes.static, self._static = encoding.static, rows.static
+        self._static = rows.static
         self._tail = Tail(sizes.lags, parts)
         if sizes.normalise not in (None, "size"):
             tamed(rows.values, rows.offsets)
@@ -232,15 +234,11 @@ class NeuralForecaster(Forecaster):
         ahead = encoding.ahead(self._tail, self._static, covariates, calendars, steps)
         groups = self._groups(np.arange(len(self._tail.length)))
         if steps > sizes.horizon:
-            members = len(self._networks)
-            counts = [len(part) for part in np.array_split(np.arange(self.draws), members)]
-            drawn = [
-                sampled(self._tasks(m, head), groups, ahead, horizon, count, self.seed + m)
-                for m, count in enumerate(counts)
-                if count
-            ]
-            paths = np.stack([encoding.gather(path) for path in np.concatenate(drawn)])
-            return Empirical(encoding.centre[:, None] + encoding.unit[:, None] * paths)
+            return self._paths(
+                lambda m, draws: sampled(
+                    self._tasks(m, head), groups, ahead, horizon, draws, self.seed + m
+                )
+            )
         found = []
         for m in range(len(self._networks)):
             answer = answers(self._tasks(m, head), groups, ahead.take)
@@ -255,32 +253,68 @@ class NeuralForecaster(Forecaster):
     def _predictive(
         self, data: Sequences, positions: Array, covariates: Array | None
     ) -> Distribution:
-        from seqkit.tasks.windows import Rows, Windows
-
         from ._neural_networks import answers
 
-        sizes, encoding, head = self._sizes, self._encoding, self._head()
-        positions = np.asarray(positions)
-        rows = Rows(**encoding.rows(data, covariates, positions, sizes.horizon - 1))
-        fitted = (positions[:, None] * encoding.copies + np.arange(encoding.copies)).ravel()
-        rows.static = None if self._static is None else self._static[fitted]
-        windows = Windows(rows, sizes.lags, sizes.horizon, dtype=encoding.torch_dtype)
+        head, horizon = self._head(), self._sizes.horizon
+        windows, fitted = self._replay(data, covariates, positions, horizon)
         series, at = windows.origins()
         groups = self._groups(fitted[series])
-        centre, unit = (
-            np.repeat(a[positions], data.lengths, axis=0) for a in (encoding.centre, encoding.unit)
-        )
-        found = []
-        for member in range(len(self._networks)):
-            parts = []
-            for part in answers(self._tasks(member, head), groups, windows.take, first=True):
-                whole = np.full((len(rows.values), *part.shape[2:]), np.nan)
-                whole[at] = part[:, 0]
-                parts.append(encoding.gather_rows(whole, data.lengths, sizes.horizon - 1))
-            found.append(restored(parts, centre, unit))
-        return combine(head, found)
+        found = [
+            answers(self._tasks(m, head), groups, windows.take, first=True)
+            for m in range(len(self._networks))
+        ]
+        return self._laws(found, at[:, None], data, positions, horizon)
 
     # -- inside ----------------------------------------------------------------------------------
+
+    def _replay(
+        self,
+        data: Sequences,
+        covariates: Array | None,
+        positions: Array,
+        ahead: int,
+        extra: int | None = None,
+    ) -> tuple[Windows, Array]:
+        """All windows of sequences that are fitted series `positions`, and which row of the tail each row series is.
+
+        The last windows reach `extra` rows beyond the end, by default all of the `ahead` ones but the first.
+        """
+        from seqkit.tasks.windows import Rows, Windows
+
+        encoding, positions = self._encoding, np.asarray(positions)
+        beyond = ahead - 1 if extra is None else extra
+        rows = Rows(**encoding.rows(data, covariates, positions, beyond))
+        fitted = (positions[:, None] * encoding.copies + np.arange(encoding.copies)).ravel()
+        rows.static = None if self._static is None else self._static[fitted]
+        return Windows(rows, self._sizes.lags, ahead, dtype=encoding.torch_dtype), fitted
+
+    def _laws(
+        self, found: list[Any], at: Array, data: Sequences, positions: Array, ahead: int
+    ) -> Distribution:
+        """The laws of all rows (total, C) from the answers of every network for the rows `at` (windows, steps)."""
+        encoding = self._encoding
+        total = int((data.lengths + ahead - 1).sum()) * encoding.copies
+        centre, unit = (
+            np.repeat(a[np.asarray(positions)], data.lengths, axis=0)
+            for a in (encoding.centre, encoding.unit)
+        )
+        members = []
+        for answer in found:
+            parts = []
+            for part in answer:
+                whole = np.full((total, *part.shape[2:]), np.nan)
+                whole[at] = part
+                parts.append(encoding.gather_rows(whole, data.lengths, ahead - 1))
+            members.append(restored(parts, centre, unit))
+        return combine(self._head(), members)
+
+    def _paths(self, draw: Callable[[int, int], Array]) -> Empirical:
+        """The law of sampled paths, of which every network draws its share: draw(member, draws)."""
+        encoding, members = self._encoding, len(self._networks)
+        counts = [len(part) for part in np.array_split(np.arange(self.draws), members)]
+        drawn = np.concatenate([draw(m, count) for m, count in enumerate(counts) if count])
+        paths = np.stack([encoding.gather(path) for path in drawn])
+        return Empirical(encoding.centre[:, None] + encoding.unit[:, None] * paths)
 
     def _groups(self, rows: Array) -> Array:
         """Which network answers for these rows of the tail."""
@@ -396,7 +430,6 @@ class Sizes(Record):
             self.seasons = ()
         self.weighted = model.weighting == "scale"
         self.masked = self.padded = False
-        self.static = 0
 
     def layout(self, encoding: Encoding) -> Layout:
         """The same, as a task takes it."""

@@ -10,7 +10,7 @@ import numpy as np
 
 from seqkit.base import check_count
 from seqkit.data.sequences import Array, Sequences
-from seqkit.distributions import Distribution, Empirical
+from seqkit.distributions import Distribution
 
 from ._neural_data import Encoding
 from ._recurrent_instruments import Instruments
@@ -58,16 +58,13 @@ class RecurrentForecaster(Instruments, NeuralForecaster):
     def _core(self, layout: Layout) -> tuple[torch.nn.Module, bool]:
         return self._spec().build(layout.per_step * self._rows_per_step(layout)), False
 
-    def _task(self, layout: Layout, head: Head, floor: float) -> torch.nn.Module:
+    def _task(self, layout: Layout, head: Head) -> torch.nn.Module:
         if self.mode == "recursive":
             from seqkit.tasks.recursive import RecursiveForecast, steps_width
 
             core = self._spec().build(steps_width(layout, head))
-            return RecursiveForecast(
-                core, head, layout, floor=floor, sampled=self.scheduled_sampling
-            )
+            return RecursiveForecast(core, head, layout, sampled=self.scheduled_sampling)
         options: dict[str, Any] = {
-            "floor": floor,
             "patch": self._rows_per_step(layout),
             "skip": self.skip,
         }
@@ -132,20 +129,17 @@ class RecurrentForecaster(Instruments, NeuralForecaster):
             return super()._forecast(horizon, covariates)
         encoding: StepEncoding = self._encoding  # type: ignore[assignment]
         calendars = [c.ahead(horizon) for c in self._fitted().calendars]
-        future = encoding.future(covariates, calendars, horizon)
+        future = encoding.future(covariates, calendars)
         centre, unit = encoding.centre[:, None], encoding.unit[:, None]
         if horizon == 1:
             laws = [self._walk(m).next(at, future) for m, at in enumerate(self._standing)]
             found = [restored([encoding.gather(a) for a in law], centre, unit) for law in laws]
             return combine(self._head(), found)
-        counts = [len(part) for part in np.array_split(np.arange(self.draws), len(self._standing))]
-        drawn = [
-            self._walk(m).paths(at, future, horizon, counts[m], self.seed + m)
-            for m, at in enumerate(self._standing)
-            if counts[m]
-        ]
-        paths = np.stack([encoding.gather(path) for path in np.concatenate(drawn)])
-        return Empirical(centre + unit * paths)
+        return self._paths(
+            lambda m, draws: self._walk(m).paths(
+                self._standing[m], future, horizon, draws, self.seed + m
+            )
+        )
 
     def _observe(self, data: Sequences, covariates: Array | None) -> None:
         """Carry the state on. After every `window` rows it begins anew from the window that ends there, so that level
@@ -177,37 +171,20 @@ class RecurrentForecaster(Instruments, NeuralForecaster):
         """Blocks of `window` rows, each given the window before it: what `update` would have said on its way."""
         if self.mode == "direct":
             return super()._predictive(data, positions, covariates)
-        from seqkit.tasks.windows import Rows, Windows
-
         from ._neural_networks import answers
 
-        encoding, lags = self._encoding, self._sizes.lags
-        positions, extra = np.asarray(positions), lags - 1
-        rows = Rows(**encoding.rows(data, covariates, positions, extra))
-        fitted = (positions[:, None] * encoding.copies + np.arange(encoding.copies)).ravel()
-        rows.static = None if self._static is None else self._static[fitted]
-        windows = Windows(rows, lags, lags, dtype=encoding.torch_dtype)
+        lags = self._sizes.lags
+        windows, fitted = self._replay(data, covariates, positions, lags)
         ends = np.cumsum(windows.counts)
         begins = zip(ends - windows.counts, ends, strict=True)
         blocks = np.concatenate([np.arange(first, end, lags) for first, end in begins])
         series, at = (a[blocks] for a in windows.origins())
-        centre, unit = (
-            np.repeat(a[positions], data.lengths, axis=0) for a in (encoding.centre, encoding.unit)
-        )
-        found = []
-        for member in range(len(self._networks)):
-            answer = answers(
-                self._tasks(member, self._head()),
-                self._groups(fitted[series]),
-                lambda part, *_: windows.take(blocks[part]),
-            )
-            parts = []
-            for part in answer:
-                whole = np.full((len(rows.values), *part.shape[2:]), np.nan)
-                whole[at[:, None] + np.arange(lags)] = part
-                parts.append(encoding.gather_rows(whole, data.lengths, extra))
-            found.append(restored(parts, centre, unit))
-        return combine(self._head(), found)
+        head, groups = self._head(), self._groups(fitted[series])
+        found = [
+            answers(self._tasks(m, head), groups, lambda part, *_: windows.take(blocks[part]))
+            for m in range(len(self._networks))
+        ]
+        return self._laws(found, at[:, None] + np.arange(lags), data, positions, lags)
 
     # -- inside ----------------------------------------------------------------------------------
 

@@ -24,7 +24,7 @@ class EncoderDecoder(WindowForecast):
     ----------
     core : the encoder, a core with `scan` over (batch, time, patch * ``layout.per_step``).
     decoder : a core of the same kind over (batch, time, ``steps_ahead_width(layout)``).
-    head, layout, floor, patch, skip : as for `WindowForecast`.
+    head, layout, patch, skip : as for `WindowForecast`.
 
     Source: Sutskever et al. (2014); Wen et al. (2017) for forecasts that are not fed back.
     """
@@ -36,7 +36,6 @@ class EncoderDecoder(WindowForecast):
         head: Head,
         layout: Layout,
         *,
-        floor: float = 1e-6,
         patch: int = 1,
         skip: bool = False,
     ):
@@ -44,7 +43,7 @@ class EncoderDecoder(WindowForecast):
             raise TypeError(
                 f"a decoder begins in the state of its encoder, and {type(core).__name__} has no scan() that gives it"
             )
-        super().__init__(core, head, layout, flat=False, floor=floor, patch=patch)
+        super().__init__(core, head, layout, flat=False, patch=patch)
         self.decoder, self.skip = decoder, skip
         each = layout.channels * head.size
         self.readout = nn.Linear(int(decoder.size), each)  # type: ignore[arg-type]

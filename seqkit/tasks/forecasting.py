@@ -76,12 +76,9 @@ class WindowForecast(nn.Module):
     core : `seqkit.nn.FeedForward` over ``layout.lags * layout.per_step + layout.beside`` features, or a core over
         (batch, time, patch * ``layout.per_step``).
     head : what the numbers of the readout mean, with `size` of them for every step and channel.
-    floor : the least scale of a window, in the units of the values.
     patch : rows of one step of the core; the first step is filled up with zeros where they do not come out even.
     skip : whether the readout sees the rows of the window beside what the core makes of them.
     """
-
-    floor: Tensor
 
     def __init__(
         self,
@@ -90,7 +87,6 @@ class WindowForecast(nn.Module):
         layout: Layout,
         *,
         flat: bool,
-        floor: float = 1e-6,
         patch: int = 1,
         skip: bool = False,
     ):
@@ -102,11 +98,10 @@ class WindowForecast(nn.Module):
         self.readout = nn.Linear(width, layout.horizon * layout.channels * head.size)
         nn.init.zeros_(self.readout.weight)
         nn.init.zeros_(self.readout.bias)
-        self.register_buffer("floor", torch.tensor(floor))
 
     def forward(self, batch: WindowBatch) -> tuple[Tensor, Tensor, Tensor]:
         """Raw numbers (B, h, C, size), the level (B, h or 1, C) that they correct, and the scale (B, 1, C)."""
-        shift, scale = level_and_scale(batch.past, self.layout, self.floor, batch.past_seen)
+        shift, scale = level_and_scale(batch.past, self.layout, batch.past_seen)
         z = batch.past if self.layout.normalise is None else (batch.past - shift) / scale
         baseline = self._baseline(z) if self.layout.seasons else None
         level = shift if baseline is None else shift + scale * baseline
@@ -170,7 +165,7 @@ class WindowForecast(nn.Module):
 
 
 def level_and_scale(
-    past: Tensor, layout: Layout, floor: Tensor, seen: Tensor | None = None
+    past: Tensor, layout: Layout, seen: Tensor | None = None
 ) -> tuple[Tensor, Tensor]:
     """Level and scale (B, 1, C) of windows (B, L, C), as `Layout.normalise` says, by what is observed of them.
 
@@ -185,7 +180,7 @@ def level_and_scale(
     mean_of, n = _mean_over(past, seen)
     if kind == "size":
         size = mean_of(past.abs())
-        return torch.zeros_like(size), torch.maximum(size, floor)
+        return torch.zeros_like(size), size.clamp(min=FLOOR)
     mean = mean_of(past)
     away = past - mean
     spread = mean_of(away.square()).sqrt_() if kind == "standard" else mean_of(away.abs_())

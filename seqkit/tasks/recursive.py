@@ -27,7 +27,6 @@ class RecursiveForecast(nn.Module):
     core : a causal core over ``steps_width(layout)`` features, with `initial` and `step`.
     head : what the numbers of the readout mean.
     layout : of the windows; `calendar` is 0: features of dates stand among `inputs`.
-    floor : the least scale of a window, in the units of the values.
     sampled : share of the values that training replaces by draws from the network's own laws, so that it learns to
         go on from these too. They are drawn at all steps at once from laws given the true values, and read in a
         second pass (parallel scheduled sampling, Duckworth et al. 2019, after Bengio et al. 2015).
@@ -35,15 +34,12 @@ class RecursiveForecast(nn.Module):
     Source: Salinas et al. (2020).
     """
 
-    floor: Tensor
-
     def __init__(
         self,
         core: nn.Module,
         head: Head,
         layout: Layout,
         *,
-        floor: float = 1e-6,
         sampled: float = 0.0,
     ):
         super().__init__()
@@ -52,7 +48,6 @@ class RecursiveForecast(nn.Module):
         self.readout = nn.Linear(int(core.size), layout.channels * head.size)  # type: ignore[arg-type]
         nn.init.zeros_(self.readout.weight)
         nn.init.zeros_(self.readout.bias)
-        self.register_buffer("floor", torch.tensor(floor))
 
     # -- training --------------------------------------------------------------------------------
 
@@ -173,7 +168,7 @@ class RecursiveForecast(nn.Module):
 
     def level(self, past: Tensor, seen: Tensor | None = None) -> tuple[Tensor, Tensor]:
         """Level and scale (B, 1, C) of a window."""
-        return level_and_scale(past, self.layout, self.floor, seen)
+        return level_and_scale(past, self.layout, seen)
 
     # -- inside ----------------------------------------------------------------------------------
 

@@ -11,6 +11,8 @@ import torch
 from torch import Tensor
 from torch.nn.functional import embedding
 
+from seqkit.kernels.gaps import carried
+
 Array = np.ndarray
 TABLE = 1_000_000  # windows, up to which their first rows are listed
 
@@ -104,7 +106,7 @@ class Windows:
         self.lags, self.horizon = lags, horizon
         seen = ~np.isnan(rows.values)
         order, starts, counts = _lay_out(rows, seen, lags, horizon)
-        filled = rows.values if seen.all() else _fill(rows.values, seen, rows.offsets)
+        filled = rows.values if seen.all() else carried(rows.values, rows.offsets)
         flat = [filled, None if seen.all() else seen, rows.inputs, rows.past_inputs, rows.calendar]
         tensors = [None if a is None else _tensor(a, order, dtype) for a in flat]
         values, self.seen, self.inputs, self.past_inputs, self.calendar = tensors
@@ -238,16 +240,3 @@ def _lay_out(rows: Rows, seen: Array, lags: int, horizon: int) -> tuple[Array | 
 def _tensor(array: Array, order: Array | None, dtype: torch.dtype) -> Tensor:
     made = torch.from_numpy(np.ascontiguousarray(array)).to(dtype)
     return made if order is None else made[torch.from_numpy(order)]
-
-
-def _fill(values: Array, seen: Array, offsets: Array) -> Array:
-    """Missing values by the last one before them in the same series, 0 before the first: nothing from the future."""
-    total, channels = values.shape
-    filled = np.zeros_like(values)
-    rows = np.arange(total)
-    starts = np.repeat(offsets[:-1], np.diff(offsets))
-    for c in range(channels):
-        before = np.maximum.accumulate(np.where(seen[:, c], rows, -1))
-        known = before >= starts
-        filled[known, c] = values[before[known], c]
-    return filled
