@@ -17,7 +17,7 @@ _PUBLIC = {
     "feedforward": ["FeedForward"],
     "layers": ["ResidualBlock"],
     "tdnn": ["TimeDelay"],
-    "cores": ["Bidirectional", "Core", "GRU", "LSTM", "RNN", "RecurrentCore"],
+    "cores": ["Bidirectional", "Core", "GRU", "LSTM", "MLP", "RNN", "RecurrentCore", "TDNN"],
     "cells": ["Cell", "GRUCell", "LSTMCell", "RNNCell"],
     "recurrent": ["Recurrent", "map_state"],
     "bidirectional": ["BothDirections"],
@@ -35,7 +35,7 @@ if TYPE_CHECKING:
     from .attention import AttentionPooling, last_pooling, max_pooling, mean_pooling
     from .bidirectional import BothDirections
     from .cells import Cell, GRUCell, LSTMCell, RNNCell
-    from .cores import GRU, LSTM, RNN, Bidirectional, Core, RecurrentCore
+    from .cores import GRU, LSTM, MLP, RNN, TDNN, Bidirectional, Core, RecurrentCore
     from .feedforward import FeedForward
     from .heads import (
         Absolute,
@@ -79,6 +79,7 @@ __all__ = [
     "LSTM",
     "LSTMCell",
     "LayerNorm",
+    "MLP",
     "MixtureHead",
     "Perceptron",
     "PointHead",
@@ -89,6 +90,7 @@ __all__ = [
     "RecurrentCore",
     "ResidualBlock",
     "Squared",
+    "TDNN",
     "TimeDelay",
     "activation",
     "as_head",

@@ -11,7 +11,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from dataclasses import dataclass
 from numbers import Integral
-from typing import TYPE_CHECKING, ClassVar, Literal
+from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
 from seqkit.persistence import Record
 
@@ -43,6 +43,77 @@ class Core(Record, ABC):
         given = ((f.name, getattr(self, f.name), f.default) for f in dataclasses.fields(self))
         shown = [f"{name}={value!r}" for name, value, default in given if value != default]
         return f"{type(self).__name__}({', '.join(shown)})"
+
+
+@dataclass(frozen=True, eq=False, repr=False)
+class MLP(Core):
+    """A feed-forward network that maps every step by itself (see `seqkit.nn.FeedForward`).
+
+    Parameters
+    ----------
+    hidden : widths of the layers; a whole number is one layer.
+    activation, dropout, norm, residual : as in `seqkit.nn.FeedForward`.
+
+    Raises ValueError for widths and shares out of range when it is built.
+    Source: Rumelhart, Hinton, Williams (1986).
+
+    >>> MLP((32, 16)).build(3).size
+    16
+    """
+
+    hidden: int | Sequence[int] = (64,)
+    activation: str = dataclasses.field(default="relu", kw_only=True)
+    dropout: float = dataclasses.field(default=0.0, kw_only=True)
+    norm: Literal["batch", "layer"] | None = dataclasses.field(default=None, kw_only=True)
+    residual: bool = dataclasses.field(default=False, kw_only=True)
+
+    def build(self, inputs: int, *, generator: torch.Generator | None = None) -> torch.nn.Module:
+        from .feedforward import FeedForward
+
+        options = _without_hidden(self)
+        return FeedForward(inputs, _widths(self.hidden), generator=generator, **options)
+
+
+@dataclass(frozen=True, eq=False, repr=False)
+class TDNN(Core):
+    """Layers of causal convolutions in time (see `seqkit.nn.TimeDelay`): each step sees a stretch of the past.
+
+    Parameters
+    ----------
+    hidden : widths of the layers; a whole number is one layer.
+    kernel : steps that a layer looks at, or the lags themselves. dilations : one spacing per layer; 1, 2, 4, ...
+        where None.
+    activation, dropout, norm, residual : as in `seqkit.nn.TimeDelay`.
+
+    Raises ValueError for widths, lags and shares out of range when it is built.
+    Source: Waibel et al. (1989).
+
+    >>> TDNN((32, 32), kernel=3).build(3).receptive_field
+    7
+    """
+
+    hidden: int | Sequence[int] = (64, 64)
+    kernel: int | Sequence[int] = dataclasses.field(default=3, kw_only=True)
+    dilations: Sequence[int] | None = dataclasses.field(default=None, kw_only=True)
+    activation: str = dataclasses.field(default="relu", kw_only=True)
+    dropout: float = dataclasses.field(default=0.0, kw_only=True)
+    norm: Literal["batch", "layer"] | None = dataclasses.field(default=None, kw_only=True)
+    residual: bool = dataclasses.field(default=False, kw_only=True)
+
+    def build(self, inputs: int, *, generator: torch.Generator | None = None) -> torch.nn.Module:
+        from .tdnn import TimeDelay
+
+        options = _without_hidden(self)
+        return TimeDelay(inputs, _widths(self.hidden), generator=generator, **options)
+
+
+def _without_hidden(core: MLP | TDNN) -> dict[str, Any]:
+    fields = dataclasses.fields(core)
+    return {f.name: getattr(core, f.name) for f in fields if f.name != "hidden"}
+
+
+def _widths(hidden: int | Sequence[int]) -> Sequence[int]:
+    return (hidden,) if isinstance(hidden, Integral) else hidden  # type: ignore[return-value]
 
 
 @dataclass(frozen=True, eq=False, repr=False)

@@ -11,6 +11,7 @@ _PUBLIC = {
     "forecasting": ["Layout", "WindowForecast"],
     "stateful": ["Chunks", "Stateful"],
     "recursive": ["RecursiveForecast"],
+    "ragged": ["Examples", "Padded", "Ragged"],
     "windows": ["Rows", "WindowBatch", "Windows"],
 }
 _HOME = {name: module for module, names in _PUBLIC.items() for name in names}
@@ -19,6 +20,7 @@ if TYPE_CHECKING:
     from .encoder_decoder import EncoderDecoder
     from .forecasting import Layout, WindowForecast
     from .one_to_one import OneToOne
+    from .ragged import Examples, Padded, Ragged
     from .recursive import RecursiveForecast
     from .stateful import Chunks, Stateful
     from .windows import Rows, WindowBatch, Windows
@@ -26,8 +28,11 @@ if TYPE_CHECKING:
 __all__ = [
     "Chunks",
     "EncoderDecoder",
+    "Examples",
     "Layout",
     "OneToOne",
+    "Padded",
+    "Ragged",
     "RecursiveForecast",
     "Rows",
     "Stateful",

@@ -8,7 +8,7 @@ from .averaging import EMA, SWA, Averaging
 from .data import Batch, TensorData
 from .history import History
 from .optimizers import LBFGS, SGD, Adam, AdamW, Optimizer, RMSProp
-from .sampling import Grouped, InOrder, Sampler, Shuffle
+from .sampling import Bucketed, Grouped, InOrder, Sampler, Shuffle
 from .schedules import (
     ConstantRate,
     CosineDecay,
@@ -24,7 +24,7 @@ from .schedules import (
 from .trainer import Trainer, fit
 
 __all__ = [
-    "EMA", "LBFGS", "SGD", "SWA", "Adam", "AdamW", "Averaging", "Batch", "ConstantRate", "CosineDecay",
+    "EMA", "LBFGS", "SGD", "SWA", "Adam", "AdamW", "Averaging", "Batch", "Bucketed", "ConstantRate", "CosineDecay",
     "CosineRestarts", "ExponentialDecay", "Grouped", "History", "InOrder", "InverseDecay", "LinearDecay", "OneCycle",
     "Optimizer", "RMSProp", "Sampler", "Schedule", "Shuffle", "StepDecay", "TensorData", "Trainer", "Warmup", "fit",
 ]  # fmt: skip

@@ -24,7 +24,9 @@ def not_finite(
     """
     shown = "NaN" if math.isnan(value) else "infinite"
     held = {
-        k: [n for n, x in named_tensors(b) if not torch.isfinite(x).all()]
+        k: [
+            n for n, x in named_tensors(b) if not torch.isfinite(x).all()
+        ]  # whole numbers always are
         for k, b in batches.items()
     }
     first = min((k for k, names in held.items() if names), default=None)
@@ -48,18 +50,17 @@ def not_finite(
     return f"the {what} is {shown} at step {step}: {cause}"
 
 
-def named_tensors(batch: Any) -> list[tuple[str, torch.Tensor]]:
-    """The floating-point tensors of a batch by name."""
+def named_tensors(batch: Any, name: str = "batch") -> list[tuple[str, torch.Tensor]]:
+    """All tensors of a batch by name, also those of the parts of its parts."""
+    if isinstance(batch, torch.Tensor):
+        return [(name, batch)]
+    parts: dict[Any, Any]
     if dataclasses.is_dataclass(batch):
-        named = {f.name: getattr(batch, f.name) for f in dataclasses.fields(batch)}
+        parts = {f.name: getattr(batch, f.name) for f in dataclasses.fields(batch)}
     elif hasattr(batch, "_asdict"):
-        named = batch._asdict()
-    elif isinstance(batch, dict):
-        named = batch
+        parts = batch._asdict()
+    elif isinstance(batch, (list, tuple)):
+        parts = dict(enumerate(batch))
     else:
-        named = getattr(batch, "__dict__", {})
-    return [
-        (f"batch.{name}", x)
-        for name, x in named.items()
-        if isinstance(x, torch.Tensor) and x.is_floating_point()
-    ]
+        parts = batch if isinstance(batch, dict) else getattr(batch, "__dict__", {})
+    return [one for key, part in parts.items() for one in named_tensors(part, f"{name}.{key}")]

@@ -170,6 +170,59 @@ class InOrder(Sampler):
         return np.arange(position, position + count, dtype=np.int64) % self.n
 
 
+@dataclass(eq=False)
+class Bucketed(Sampler):
+    """Every example once in each pass, those of like length together: batches with little padding.
+
+    The examples of a pass are shuffled, parted into pools of `pool` batches, sorted by length within each pool,
+    and the batches of all pools shuffled. So what meets in a batch differs from pass to pass, and the longest batch
+    costs as many steps as it needs.
+
+    Parameters
+    ----------
+    lengths : steps of every example, (n,).
+    batch : examples of a batch; that of the trainer (times the processes).
+    pool : batches that are sorted together; a larger one pads less and mixes less.
+    seed : another seed is another stream.
+
+    Raises ValueError for no lengths, and for numbers below 1.
+
+    >>> stream = Bucketed([5, 1, 5, 1], batch=2, seed=0)
+    >>> sorted(stream.draw(0, 2).tolist()) in ([0, 2], [1, 3])
+    True
+    """
+
+    lengths: Any
+    batch: int
+    pool: int = 32
+    seed: int = 0
+
+    def __len__(self) -> int:
+        return len(self.lengths)
+
+    def draw(self, position: int, count: int) -> Positions:
+        n = len(self)
+        for name, value in (("lengths", n), ("batch", self.batch), ("pool", self.pool)):
+            check_count(name, value, 1)
+        first, last = position // n, (position + count - 1) // n
+        passes = np.concatenate([self._pass(number) for number in range(first, last + 1)])
+        return passes[position - first * n :][:count]
+
+    def _pass(self, number: int) -> Positions:
+        """The whole pass of this number, (n,): its batches lie where those of the stream do."""
+        n = len(self)
+        order = Shuffle(n, self.seed).draw(number * n, n)
+        lengths = np.asarray(self.lengths)
+        head = min(-number * n % self.batch, n)  # what completes the last batch of the pass before
+        rest = order[head:]
+        pools = np.arange(len(rest)) // (self.pool * self.batch)
+        rest = rest[np.lexsort((lengths[rest], pools))]
+        whole = len(rest) // self.batch
+        key = Shuffle(max(whole, 1), seed_of(self.seed, number)).draw(0, whole)
+        batches = rest[: whole * self.batch].reshape(whole, self.batch)[key]
+        return np.concatenate([order[:head], batches.ravel(), rest[whole * self.batch :]])
+
+
 def seed_of(*numbers: int) -> int:
     """One seed for a tuple of whole numbers, below 2^63 and the same everywhere.
 
