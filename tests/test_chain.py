@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 import oracles
 import pytest
+import torch
 
 Array = np.ndarray
 TIGHT = 1e-12
@@ -361,7 +362,6 @@ def test_marginals_are_the_gradient_of_log_z(kernel, case):
 @pytest.mark.parametrize("scan", [False, True], ids=["loop", "scan"])
 @each_case
 def test_autograd_of_log_z_is_the_marginals(case, scan):
-    torch = pytest.importorskip("torch")
     twin = import_module("seqkit.kernels.chain_torch")
     initial, transition, potentials = make(case)
     exact = oracles.chain(initial, transition, potentials)
@@ -375,7 +375,6 @@ def test_autograd_of_log_z_is_the_marginals(case, scan):
 
 @pytest.mark.parametrize("scan", [False, True], ids=["loop", "scan"])
 def test_gradients_are_right_also_at_zero_weights(scan):
-    torch = pytest.importorskip("torch")
     twin = import_module("seqkit.kernels.chain_torch")
     initial, transition, potentials = make("left-right")
 
@@ -395,7 +394,6 @@ def test_gradients_are_right_also_at_zero_weights(scan):
 @pytest.mark.parametrize("scan", [False, True], ids=["loop", "scan"])
 @pytest.mark.parametrize("function", ["log_partition", "filter", "marginals", "pair_marginals"])
 def test_first_and_second_derivatives_agree_with_differences(function, scan):
-    torch = pytest.importorskip("torch")
     twin = import_module("seqkit.kernels.chain_torch")
     (initial, transition, potentials), rows, offsets = ragged(varying=True)
     potentials = np.where(np.isinf(potentials), -3.0, potentials)
@@ -414,7 +412,6 @@ def test_first_and_second_derivatives_agree_with_differences(function, scan):
 @pytest.mark.parametrize("scan", [False, True], ids=["loop", "scan"])
 @pytest.mark.parametrize("function", ["filter", "marginals"])
 def test_forbidden_states_leave_no_nan_in_gradients(function, scan):
-    torch = pytest.importorskip("torch")
     twin = import_module("seqkit.kernels.chain_torch")
     x = [torch.tensor(part, requires_grad=True) for part in make("all-at-once")]
     found = getattr(twin, function)(*x, scan=scan)

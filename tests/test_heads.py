@@ -10,6 +10,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+import torch
 from scipy import stats
 
 import seqkit
@@ -27,10 +28,7 @@ from seqkit.distributions import (
     VonMises,
     _ops,
 )
-
-torch = pytest.importorskip("torch")
-heads = pytest.importorskip("seqkit.nn.heads")
-losses = pytest.importorskip("seqkit.nn.losses")
+from seqkit.nn import heads, losses
 
 FAMILIES: dict[str, Any] = {
     "normal": Normal(),
@@ -54,14 +52,6 @@ ALL = {
     "quantiles without a middle": Quantiles(levels=[0.6, 0.7, 0.99]),
     **{repr(head): head for head in POINTS},
 }
-
-
-@pytest.fixture(autouse=True)
-def one_thread() -> Any:
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)  # such small work is not worth threads
-    yield
-    torch.set_num_threads(before)
 
 
 def named(families: dict[str, Any]) -> Any:

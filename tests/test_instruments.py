@@ -8,13 +8,13 @@ import math
 import numpy as np
 import pandas as pd
 import pytest
+import torch
+from tensors import close, normal, seeded
 
-torch = pytest.importorskip("torch")
-
-import seqkit  # noqa: E402
-from seqkit import nn, plotting, training  # noqa: E402
-from seqkit.nn import instruments as look  # noqa: E402
-from seqkit.tasks import Chunks, Stateful  # noqa: E402
+import seqkit
+from seqkit import nn, plotting, training
+from seqkit.nn import instruments as look
+from seqkit.tasks import Chunks, Stateful
 
 CORES = {
     "rnn": nn.RNN(4),
@@ -27,22 +27,6 @@ CORES = {
 each_core = pytest.mark.parametrize("name", CORES)
 
 
-@pytest.fixture(scope="module", autouse=True)
-def one_thread():
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(before)
-
-
-def seeded(seed=0):
-    return torch.Generator().manual_seed(seed)
-
-
-def normal(*shape, seed=0):
-    return torch.randn(*shape, dtype=torch.float64, generator=seeded(seed))
-
-
 def build(name, inputs=3):
     core = CORES[name].build(inputs, generator=seeded(2)).double()
     with torch.no_grad():
@@ -50,10 +34,6 @@ def build(name, inputs=3):
             if parameter.ndim == 1:
                 parameter += 0.3 * normal(*parameter.shape, seed=1)
     return core
-
-
-def close(actual, expected, tolerance=1e-12):
-    torch.testing.assert_close(actual, expected, rtol=0, atol=tolerance)
 
 
 # -- instruments -----------------------------------------------------------------------------------

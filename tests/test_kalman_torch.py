@@ -9,10 +9,10 @@ from typing import Any
 import numpy as np
 import oracles
 import pytest
+import torch
 
 import seqkit
 
-torch = pytest.importorskip("torch")
 twin = pytest.importorskip("seqkit.kernels.kalman_torch")
 scan = pytest.importorskip("seqkit.kernels.kalman_scan")
 
@@ -29,15 +29,6 @@ CASES: dict[str, dict[str, Any]] = {  # n, m, length and what makes each of them
     "diffuse-still": {"n": 3, "m": 2, "length": 6, "diffuse": 3, "singular_process": True},
 }
 each_case = pytest.mark.parametrize("case", CASES)
-
-
-@pytest.fixture(scope="module", autouse=True)
-def one_thread():
-    """Matrices this small are done before a second thread wakes up."""
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(before)
 
 
 def make(case: str, *, series: int = 1, length: int | None = None) -> tuple[dict, np.ndarray]:

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+import torch
 from scipy import special
+from tensors import close, normal, seeded
 
-torch = pytest.importorskip("torch")
-
-from seqkit import nn  # noqa: E402
-from seqkit.tasks import OneToOne  # noqa: E402
+from seqkit import nn
+from seqkit.tasks import OneToOne
 
 FUNCTIONS = {  # NumPy and SciPy alone
     "linear": lambda z: z,
@@ -38,24 +38,6 @@ each_core = pytest.mark.parametrize("name", CORES)
 each_norm = pytest.mark.parametrize("norm", [None, "batch", "layer"])
 
 
-@pytest.fixture(scope="module", autouse=True)
-def one_thread():
-    """Matrices this small are done before a second thread wakes up; torch's own stream is given back."""
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    with torch.random.fork_rng(devices=[]):
-        yield
-    torch.set_num_threads(before)
-
-
-def seeded(seed=0):
-    return torch.Generator().manual_seed(seed)
-
-
-def normal(*shape, seed=0):
-    return torch.randn(*shape, dtype=torch.float64, generator=seeded(seed))
-
-
 def padded(lengths, width, *, left):
     """Series of these lengths in one batch, NaN around them, and which steps are theirs."""
     x = torch.full((len(lengths), width, 3), float("nan"), dtype=torch.float64)
@@ -77,10 +59,6 @@ def build(name, seed=1, **options):
             module.running_mean += 0.3
             module.running_var *= 1.7
     return core
-
-
-def close(actual, expected, tolerance=1e-12):
-    torch.testing.assert_close(actual, expected, rtol=0, atol=tolerance)
 
 
 # ---------------------------------------------------------------- activations, initialisation

@@ -9,13 +9,13 @@ import sys
 
 import numpy as np
 import pytest
+import torch
 from scipy.special import expit as sigmoid
+from tensors import close, normal, seeded
 
-torch = pytest.importorskip("torch")
-
-import seqkit  # noqa: E402
-from seqkit import nn  # noqa: E402
-from seqkit.persistence import save  # noqa: E402
+import seqkit
+from seqkit import nn
+from seqkit.persistence import save
 
 CELLS = {
     "rnn": lambda inputs, hidden, **k: nn.RNNCell(inputs, hidden, **k),
@@ -51,24 +51,6 @@ each_cell = pytest.mark.parametrize("name", CELLS)
 each_core = pytest.mark.parametrize("name", SPECIFIED)
 
 
-@pytest.fixture(scope="module", autouse=True)
-def one_thread():
-    """Matrices this small are done before a second thread wakes up; torch's own stream is given back."""
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    with torch.random.fork_rng(devices=[]):
-        yield
-    torch.set_num_threads(before)
-
-
-def seeded(seed=0):
-    return torch.Generator().manual_seed(seed)
-
-
-def normal(*shape, seed=0):
-    return torch.randn(*shape, dtype=torch.float64, generator=seeded(seed))
-
-
 def stirred(module, seed=1):
     """In float64 and evaluation mode, every bias, gain and first state different from its start."""
     module = module.double().eval()
@@ -81,10 +63,6 @@ def stirred(module, seed=1):
 
 def build(name, inputs=3):
     return stirred((SPECIFIED | BOTH)[name].build(inputs, generator=seeded(2)))
-
-
-def close(actual, expected, tolerance=1e-12):
-    torch.testing.assert_close(actual, expected, rtol=0, atol=tolerance)
 
 
 def leaves(state):

@@ -7,28 +7,19 @@ import dataclasses
 import numpy as np
 import pandas as pd
 import pytest
+import torch
 
 import seqkit
 from seqkit import nn
-
-torch = pytest.importorskip("torch")
-from seqkit.tasks.encoder_decoder import EncoderDecoder, steps_ahead_width  # noqa: E402
-from seqkit.tasks.forecasting import Layout, WindowForecast, patches  # noqa: E402
-from seqkit.tasks.recursive import RecursiveForecast, joined, steps_width  # noqa: E402
-from seqkit.tasks.windows import WindowBatch  # noqa: E402
+from seqkit.tasks.encoder_decoder import EncoderDecoder, steps_ahead_width
+from seqkit.tasks.forecasting import Layout, WindowForecast, patches
+from seqkit.tasks.recursive import RecursiveForecast, joined, steps_width
+from seqkit.tasks.windows import WindowBatch
 
 KINDS = {
     "lstm": seqkit.LSTMForecaster, "gru": seqkit.GRUForecaster, "rnn": seqkit.RNNForecaster,
 }  # fmt: skip
 UNTRAINED = {"steps": 1, "lr": 1e-12}
-
-
-@pytest.fixture(scope="module", autouse=True)
-def one_thread():
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(before)
 
 
 def monthly(length: int = 120, seed: int = 0) -> pd.Series:

@@ -7,13 +7,12 @@ from itertools import pairwise
 import numpy as np
 import pandas as pd
 import pytest
+import torch
 
 import seqkit
 from seqkit import nn, training
-
-torch = pytest.importorskip("torch")
-from seqkit.tasks.forecasting import Layout, WindowForecast  # noqa: E402
-from seqkit.tasks.windows import Rows, Windows  # noqa: E402
+from seqkit.tasks.forecasting import Layout, WindowForecast
+from seqkit.tasks.windows import Rows, Windows
 
 
 def monthly(length: int = 120, seed: int = 0) -> pd.Series:
