@@ -116,13 +116,25 @@ def holding(core, lag: float, intake: float | None = None):
     return core
 
 
-def solve(name, core, data, head, *, limit, steps, lr, batch=32, clip=1.0, every=50, seed=0):
+def solve(
+    name, core, data, head, *, limit, steps, lr, schedule=None, batch=32, clip=1.0, every=50, seed=0
+):
     """Trains until the loss is below the limit; prints and returns steps, seconds and the loss at the end."""
     task = OneToOne(core, head, generator=torch.Generator().manual_seed(seed))
     history = training.fit(
-        task, data, lr=lr, batch_size=batch, clip=clip, steps=steps, evaluate_every=every, callbacks=(Until(limit),),
-        device="cpu", seed=seed, progress=False,
-    )  # fmt: skip
+        task,
+        data,
+        lr=lr,
+        schedule=schedule,
+        batch_size=batch,
+        clip=clip,
+        steps=steps,
+        evaluate_every=every,
+        callbacks=(Until(limit),),
+        device="cpu",
+        seed=seed,
+        progress=False,
+    )
     loss, taken, seconds = history.loss[-1], history.step[-1], history.seconds[-1]
     solved = "solved" if loss < limit else "not solved"
     print(
@@ -146,11 +158,14 @@ def adding(names: str, length: int, steps: int = 800) -> None:
         solve(name, core, Adding(length), nn.Squared(), limit=0.004, steps=steps, lr=1e-2)
 
 
-def copying(names: str, length: int, steps: int = 16_000) -> None:
+def copying(names: str, length: int, steps: int = 12_000) -> None:
     print(f"\ncopying {SYMBOLS} symbols over {length} steps (guessing: {math.log(KINDS):.3f})")
     head = nn.Classes(KINDS)
     for name, core in cores(names, Copying.inputs, 64, 3 * length // 2, intake=-1.0):
-        solve(name, core, Copying(length), head, limit=0.05, steps=steps, lr=1e-2)
+        # at a constant rate the last tenths are lost again and again
+        solve(
+            name, core, Copying(length), head, limit=0.03, steps=steps, lr=1e-2, schedule="cosine"
+        )
 
 
 def peak(length: int, chunk: int) -> None:
