@@ -15,7 +15,7 @@ from seqkit.data.sequences import Array, Sequences
 from seqkit.distributions import Distribution, Empirical, Mixture, Quantiles
 from seqkit.persistence import Record
 
-from ._neural_data import Encoding, Tail, tamed
+from ._neural_data import Ahead, Encoding, Tail, tamed
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
     from seqkit.nn.heads import Head
     from seqkit.tasks.forecasting import Layout
-    from seqkit.tasks.windows import Windows
+    from seqkit.tasks.windows import Rows, Windows
     from seqkit.training import Trainer
 
     from ._neural_networks import Network
@@ -108,6 +108,27 @@ class NeuralForecaster(Forecaster):
         """What a window consists of."""
         return self._sizes.layout(self._encoding)
 
+    def _windows(self, rows: Rows, lags: int, horizon: int) -> Windows:
+        """The windows of rows, as the task takes them."""
+        from seqkit.tasks.windows import Windows
+
+        return Windows(rows, lags, horizon, dtype=self._encoding.torch_dtype)
+
+    def _answers(self, member: int, head: Head, groups: Array, ahead: Ahead) -> tuple[Array, ...]:
+        """Raw numbers, levels, scales and spreads of the windows that end now, by one member of the ensemble."""
+        from ._neural_networks import answers
+
+        return answers(self._tasks(member, head), groups, ahead.take)
+
+    def _sampled(
+        self, member: int, head: Head, groups: Array, ahead: Ahead, horizon: int, draws: int
+    ) -> Array:
+        """Continuations (draws, series, horizon, C) of the windows that end now, by one member of the ensemble."""
+        from ._neural_networks import sampled
+
+        tasks = self._tasks(member, head)
+        return sampled(tasks, groups, ahead, horizon, draws, self.seed + member)
+
     # -- what was learnt -------------------------------------------------------------------------
 
     @property
@@ -163,7 +184,7 @@ class NeuralForecaster(Forecaster):
     # -- hooks -----------------------------------------------------------------------------------
 
     def _fit(self, data: Sequences, covariates: Array | None) -> None:
-        from seqkit.tasks.windows import Rows, Windows
+        from seqkit.tasks.windows import Rows
 
         from ._neural_networks import train_members, trainer_with
 
@@ -196,7 +217,7 @@ class NeuralForecaster(Forecaster):
         trainer = trainer_with(trainer, seed=self.seed)
         found: list[list[Network]] = []
         for g, group in enumerate(groups):
-            windows = Windows(group, layout.lags, layout.horizon, dtype=encoding.torch_dtype)
+            windows = self._windows(group, layout.lags, layout.horizon)
             found.append(
                 train_members(
                     windows,
@@ -221,8 +242,6 @@ class NeuralForecaster(Forecaster):
             )
 
     def _forecast(self, horizon: int, covariates: Array | None) -> Distribution:
-        from ._neural_networks import answers, sampled
-
         sizes, encoding, head = self._sizes, self._encoding, self._head()
         steps = -(-horizon // sizes.horizon) * sizes.horizon
         if steps > sizes.horizon and encoding.past:
@@ -235,13 +254,11 @@ class NeuralForecaster(Forecaster):
         groups = self._groups(np.arange(len(self._tail.length)))
         if steps > sizes.horizon:
             return self._paths(
-                lambda m, draws: sampled(
-                    self._tasks(m, head), groups, ahead, horizon, draws, self.seed + m
-                )
+                lambda m, draws: self._sampled(m, head, groups, ahead, horizon, draws)
             )
         found = []
         for m in range(len(self._networks)):
-            answer = answers(self._tasks(m, head), groups, ahead.take)
+            answer = self._answers(m, head, groups, ahead)
             parts = [encoding.gather(a)[:, :horizon] for a in answer]
             found.append(restored(parts, encoding.centre[:, None], encoding.unit[:, None]))
         return combine(head, found)
@@ -279,14 +296,14 @@ class NeuralForecaster(Forecaster):
 
         The last windows reach `extra` rows beyond the end, by default all of the `ahead` ones but the first.
         """
-        from seqkit.tasks.windows import Rows, Windows
+        from seqkit.tasks.windows import Rows
 
         encoding, positions = self._encoding, np.asarray(positions)
         beyond = ahead - 1 if extra is None else extra
         rows = Rows(**encoding.rows(data, covariates, positions, beyond))
         fitted = (positions[:, None] * encoding.copies + np.arange(encoding.copies)).ravel()
         rows.static = None if self._static is None else self._static[fitted]
-        return Windows(rows, self._sizes.lags, ahead, dtype=encoding.torch_dtype), fitted
+        return self._windows(rows, self._sizes.lags, ahead), fitted
 
     def _laws(
         self, found: list[Any], at: Array, data: Sequences, positions: Array, ahead: int
@@ -473,9 +490,15 @@ def combine(head: Head, found: list[Any]) -> Distribution:
     raws, levels, scales, spreads = ([np.asarray(member[i]) for member in found] for i in range(4))
     with np.errstate(invalid="ignore"):  # rows that cannot be predicted are NaN, and stay it
         if head.constant_spread:
-            raw = np.median(raws, axis=0) if len(raws) > 1 else raws[0]
-            return head.distribution(raw, levels[0], scales[0], np.mean(spreads, axis=0))
-        laws = [head.distribution(raw, levels[0], scales[0]) for raw in raws]
+            level, scale = levels[0], scales[0]
+            each = zip(raws, levels, scales, spreads, strict=True)
+            alike = [(raw * (s / scale)[..., None] + ((m - level) / scale)[..., None], w * (s / scale))
+                     for raw, m, s, w in each]  # fmt: skip
+            points, widths = zip(*alike, strict=True)
+            return head.distribution(
+                np.median(points, axis=0), level, scale, np.mean(widths, axis=0)
+            )
+        laws = [head.distribution(*law) for law in zip(raws, levels, scales, strict=True)]
     if len(laws) == 1:
         return laws[0]
     quantiles = [law for law in laws if isinstance(law, Quantiles)]
