@@ -47,6 +47,8 @@ def _characters(x: Any, name: str) -> Any:
     """A text, or several, as lists of characters."""
     if isinstance(x, str):
         x = [x]
+    if isinstance(x, dict) and x and all(isinstance(text, str) for text in x.values()):
+        return dict(zip(x, _characters(list(x.values()), name), strict=True))
     texts = list(x) if isinstance(x, (list, tuple, np.ndarray, pd.Series)) else None
     if not texts or not all(isinstance(text, str) for text in texts):
         return x

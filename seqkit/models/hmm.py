@@ -180,10 +180,10 @@ class HMM(HiddenMarkov):
         self._labels_given = y
         try:
             vars(self).pop("_parameters", None)
-            vars(self).pop("_symbols", None)
             super().fit(x, None, covariates=covariates)
-        finally:
-            vars(self).pop("_labels_given", None)
+        finally:  # what only the fit needed: the vocabulary is the emission's now
+            for name in ("_labels_given", "_symbols"):
+                vars(self).pop(name, None)
         if (
             type(self.scale) is not Identity
         ):  # likelihoods are in the units of x, histories in those of the model

@@ -135,13 +135,17 @@ class SequenceNetwork(Model):
             torch.manual_seed(trainer.seed)
             task = self._build()
         history = trainer.fit(task, data, validation=validation)
+        self._keep(task, history, int(lengths.sum()))
+
+    def _keep(self, task: torch.nn.Module, history: History, steps: int) -> None:
+        """The weights of a trained network as arrays; `steps` are those of a pass through the data."""
         weights = {name: w.detach().cpu().numpy() for name, w in task.state_dict().items()}
-        self._network = Trained(weights, history, int(lengths.sum()))
+        self._network = Trained(weights, history, steps)
         if history.stopped == "interrupted":
             warnings.warn(
                 "training was interrupted; the model holds the best weights so far",
                 ConvergenceWarning,
-                stacklevel=3,
+                stacklevel=4,
             )
 
     def _part(self, data: Examples, lengths: Array) -> tuple[Examples, Array, Examples]:
@@ -198,8 +202,8 @@ class SequenceNetwork(Model):
         """Numbers of examples, and the batch of them on the device of the task, those of like length together."""
         import torch
 
-        device = next(task.parameters()).device
-        data = data.to(device)
+        weight = next(task.parameters())
+        device, data = weight.device, data.to(weight.device, weight.dtype)
         for numbers in batches(lengths):
             yield numbers, data.batch(torch.from_numpy(numbers).to(device))
 

@@ -106,6 +106,8 @@ class Examples:
     ([[3.0]], [1])
     """
 
+    takes_dtype = True  # `to` also takes the type of floating-point numbers
+
     def __init__(self, **parts: Any):
         self.parts = {
             name: part if isinstance(part, Ragged) else torch.as_tensor(part)

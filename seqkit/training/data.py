@@ -38,6 +38,8 @@ class TensorData:
     (3, tensor([2, 0]))
     """
 
+    takes_dtype = True  # `to` also takes the type of floating-point numbers
+
     def __init__(self, inputs: Any, targets: Any, mask: Any = None):
         self.inputs, self.targets = _tensor(inputs, "inputs"), _tensor(targets, "targets")
         self.mask = None if mask is None else _tensor(mask, "mask")

@@ -15,7 +15,7 @@ from torch import Tensor
 
 from .averaging import Average
 from .checkpoint import Checkpoint
-from .data import TensorData, as_data
+from .data import as_data
 from .distributed import Processes
 from .failures import not_finite
 from .history import History
@@ -255,8 +255,6 @@ class Loop:
 
     def _moved(self, given: Any, name: str) -> Any:
         data = as_data(given, name)
-        return (
-            data.to(self.device, self.dtype)
-            if isinstance(data, TensorData)
-            else data.to(self.device)
-        )
+        if getattr(data, "takes_dtype", False):
+            return data.to(self.device, self.dtype)
+        return data.to(self.device)
