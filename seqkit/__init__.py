@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-import importlib
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
+
+from seqkit._lazy import lazily
 
 __version__ = "0.1.0"
 
@@ -25,6 +26,7 @@ _PUBLIC = {
     "models.baselines": ["Drift", "Mean", "Naive", "Naive2", "SeasonalNaive"],
     "models.theta": ["Theta"],
     "models.ets": ["ETS"],
+    "models.esrnn": ["ESRNN"],
     "models.auto_arima": ["AutoARIMA"],
     "models.arma": ["ARMA"],
     "models.components": [
@@ -35,8 +37,14 @@ _PUBLIC = {
     "models.markov_chain": ["MarkovChain"],
     "models.hmm": ["HMM", "SoftmaxTransition"],
     "models.hmm_tagger": ["HMMTagger"],
+    "models.generator": ["SequenceGenerator"],
+    "models.seq2seq": ["Seq2Seq"],
+    "models.ctc": ["CTC"],
+    "models.tagger": ["BiLSTMTagger", "Tagger"],
     "models.tracking": ["ConstantAcceleration", "ConstantVelocity"],
     "models.conformal": ["Conformal"],
+    "models.classifier": ["GRUClassifier", "LSTMClassifier", "SequenceClassifier"],
+    "models.regressor": ["LSTMRegressor", "SequenceRegressor"],
     "evaluation": [
         "BlockedKFold", "Comparison", "HoldOut", "Integer", "KFold", "LeaveOneOut", "LogInteger", "LogUniform",
         "RollingOrigin", "Search", "Stratified", "Uniform", "backtest", "compare", "cross_validate",
@@ -55,7 +63,6 @@ _ROOMS = [
     "tasks",
     "training",
 ]
-_HOME = {name: module for module, names in _PUBLIC.items() for name in names}
 
 if TYPE_CHECKING:
     from seqkit.base import ConvergenceWarning, NotFittedError, clone
@@ -108,6 +115,7 @@ if TYPE_CHECKING:
     from seqkit.models.arma import ARMA
     from seqkit.models.auto_arima import AutoARIMA
     from seqkit.models.baselines import Drift, Mean, Naive, Naive2, SeasonalNaive
+    from seqkit.models.classifier import GRUClassifier, LSTMClassifier, SequenceClassifier
     from seqkit.models.components import (
         Autoregressive,
         Cycle,
@@ -117,33 +125,25 @@ if TYPE_CHECKING:
         Seasonal,
     )
     from seqkit.models.conformal import Conformal
+    from seqkit.models.ctc import CTC
+    from seqkit.models.esrnn import ESRNN
     from seqkit.models.ets import ETS
+    from seqkit.models.generator import SequenceGenerator
     from seqkit.models.hmm import HMM, SoftmaxTransition
     from seqkit.models.hmm_tagger import HMMTagger
     from seqkit.models.lds import LDS
     from seqkit.models.markov_chain import MarkovChain
     from seqkit.models.recurrent import GRUForecaster, LSTMForecaster, RNNForecaster, forecaster
+    from seqkit.models.regressor import LSTMRegressor, SequenceRegressor
+    from seqkit.models.seq2seq import Seq2Seq
     from seqkit.models.structural import Structural
+    from seqkit.models.tagger import BiLSTMTagger, Tagger
     from seqkit.models.tdnn import TDNN
     from seqkit.models.theta import Theta
     from seqkit.models.tracking import ConstantAcceleration, ConstantVelocity
     from seqkit.models.var import VAR
     from seqkit.persistence import load
 
-__all__ = ["__version__", *_HOME, *_ROOMS]
+__all__ = ["__version__", *(name for names in _PUBLIC.values() for name in names), *_ROOMS]
 
-
-def __getattr__(name: str) -> Any:
-    """Import a public name when it is first used, so that `import seqkit` itself loads nothing heavy."""
-    if name in _HOME:
-        value = getattr(importlib.import_module(f"seqkit.{_HOME[name]}"), name)
-    elif name in _ROOMS:
-        value = importlib.import_module(f"seqkit.{name}")
-    else:
-        raise AttributeError(f"module 'seqkit' has no attribute {name!r}")
-    globals()[name] = value
-    return value
-
-
-def __dir__() -> list[str]:
-    return sorted(__all__)
+__getattr__, __dir__ = lazily(__name__, _PUBLIC, _ROOMS)

@@ -98,5 +98,20 @@ FORECASTERS = {
         ),
         channels=2,
     ),
+    "ESRNN": Case(lambda: seqkit.ESRNN(12, 6, core=nn.LSTM(8), seasonal=12, steps=30)),
+    "ESRNN-joint": Case(
+        lambda: seqkit.ESRNN(
+            12,
+            4,
+            nn.Huber(),
+            nn.GRU(8),
+            seasonal=4,
+            steps=30,
+            draws=20,
+            ensemble=2,
+            channels="joint",
+        ),
+        channels=2,
+    ),
     "Conformal": Case(lambda: seqkit.Conformal(seqkit.AR(3), windows=30)),
 }

@@ -7,7 +7,7 @@ import sys
 
 os.environ.setdefault("OMP_NUM_THREADS", "1")  # read when torch is loaded; tests run side by side
 
-import pytest  # noqa: E402
+import pytest
 
 
 @pytest.fixture(autouse=True)

@@ -12,8 +12,9 @@ import pytest
 import seqkit
 
 ROOT = Path(seqkit.__file__).parent
-FOUNDATION = {"persistence"}
+FOUNDATION = {"persistence", "_lazy"}
 ALLOWED = {  # room: the rooms of seqkit that it may import
+    "_lazy": set(),
     "persistence": set(),
     "kernels": set(),
     "distributions": FOUNDATION | {"kernels"},
@@ -90,6 +91,16 @@ def test_an_autoregression_loads_only_numpy_and_pandas():
         "AR(2).fit(pd.Series([1.0, 3, 2, 5, 4, 6, 5, 8])).predict(3).to_frame()"
     )
     assert not loaded & (HEAVY | {"scipy", "numba", "joblib", "tqdm", "requests"})
+
+
+def test_without_torch_it_is_said_what_to_install():
+    script = (
+        "import sys; sys.modules['torch'] = None\nimport seqkit\n"
+        "model = seqkit.LSTMForecaster(window=4, horizon=2, hidden=4)\n"
+        "try: model.fit([1.0, 2.0, 3.0] * 10)\nexcept ModuleNotFoundError as error: print(error)"
+    )
+    run = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)
+    assert "pip install 'seqkit[torch]'" in run.stdout
 
 
 def test_every_public_name_exists():

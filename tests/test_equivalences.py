@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+from itertools import pairwise
+
 import numpy as np
 import pytest
+import torch
 from scipy import stats
 
 import seqkit
+from seqkit import nn
 from seqkit.models.arma import ARMA
 from seqkit.models.lds import LDS
 from seqkit.models.tracking import ConstantVelocity
@@ -175,3 +179,52 @@ def test_equal_rows_of_transitions_are_a_mixture():
     np.testing.assert_allclose(model.decode_proba(y), both, atol=1e-14)
     np.testing.assert_allclose(model.filter(y), both, atol=1e-14)
     assert model.decode(y).tolist() == both.argmax(1).tolist()
+
+
+def test_a_field_whose_scores_are_log_probabilities_is_a_hidden_markov_model():
+    rng = np.random.default_rng(0)
+    initial, transition = rng.dirichlet(np.ones(3)), rng.dirichlet(np.ones(3), size=3)
+    emitted, x = rng.dirichlet(np.ones(5), size=3), rng.integers(0, 5, size=40)
+    emission = seqkit.Categorical(emitted)
+    model = seqkit.HMM.from_params(initial=initial, transition=transition, emission=emission)
+    field = nn.CRF(3).double()
+    with torch.no_grad():
+        field.start.copy_(torch.tensor(np.log(initial)))
+        field.transition.copy_(torch.tensor(np.log(transition)))
+    scores = torch.tensor(np.log(emitted[:, x].T))[None]
+    np.testing.assert_allclose(field.marginals(scores)[0], model.decode_proba(x), atol=1e-12)
+    assert field.viterbi(scores)[0].tolist() == model.decode(x).tolist()
+    path = torch.tensor(model.decode(x).to_numpy())[None]
+    joint = field.log_likelihood(scores, path).item() + model.log_likelihood(x)
+    steps = np.log(emitted[path[0], x]).sum() + np.log(transition[path[0, :-1], path[0, 1:]]).sum()
+    np.testing.assert_allclose(joint, np.log(initial[path[0, 0]]) + steps, rtol=1e-12)
+
+
+def test_a_generator_that_sees_one_symbol_is_a_markov_chain():
+    words = ["abab", "ba", "abba", "bbab", "aab"]
+    exact = seqkit.training.Trainer(optimizer="lbfgs", precision="float64", steps=300)
+    core = nn.MLP(16, activation="tanh")
+    generator = seqkit.SequenceGenerator(core, trainer=exact).fit(words)
+    ended = [["<s>", *word, "</s>"] for word in words]
+    chain = seqkit.MarkovChain(never_left="absorbing").fit(ended)
+    steps = np.array([np.log(chain.transition_.loc[a, b]) for w in ended for a, b in pairwise(w)])
+    np.testing.assert_allclose(generator.score(words), steps.mean(), rtol=1e-5)
+
+
+def test_a_classifier_of_one_step_without_layers_is_logistic_regression():
+    rng = np.random.default_rng(1)
+    x = rng.normal(size=(80, 3))
+    labels = (x @ [1.0, -2.0, 0.5] + rng.logistic(size=80) > 0).astype(int)
+    z = (x - x.mean(0)) / x.std(0)
+    slope, bias = np.zeros(3), 0.0
+    for _ in range(30):  # Newton's method
+        p = 1 / (1 + np.exp(-(z @ slope + bias)))
+        design = np.column_stack([z, np.ones(80)])
+        hessian = design.T @ (design * (p * (1 - p))[:, None])
+        move = np.linalg.solve(hessian, design.T @ (labels - p))
+        slope, bias = slope + move[:3], bias + move[3]
+    exact = seqkit.training.Trainer(optimizer="lbfgs", precision="float64", steps=200)
+    core = nn.MLP(3, activation="linear")
+    model = seqkit.SequenceClassifier(core, "last", dropout=0.0, trainer=exact)
+    found = model.fit(list(x[:, None]), labels).predict_proba(list(x[:, None]))
+    np.testing.assert_allclose(found[1], 1 / (1 + np.exp(-(z @ slope + bias))), atol=1e-5)

@@ -95,6 +95,13 @@ def _gru(season: int | None) -> Forecaster:
     return seqkit.GRUForecaster(seasonal=season)
 
 
+def _esrnn(season: int | None) -> Forecaster:
+    """Exponential smoothing and a dilated LSTM, learnt together (Smyl 2020)."""
+    import seqkit
+
+    return seqkit.ESRNN(seasonal=season)
+
+
 MODELS: dict[str, Recipe] = {
     "naive": _plain("Naive"),
     "snaive": _seasonal("SeasonalNaive"),
@@ -116,6 +123,7 @@ MODELS: dict[str, Recipe] = {
     "tdnn": _tdnn,
     "lstm": _lstm,
     "gru": _gru,
+    "esrnn": _esrnn,
 }
 WRAPPER = "conformal"
 # Quick ones. The first is the base of relative scores; ar:scale=diff is AR on differences.

@@ -102,6 +102,10 @@ def _labels(y: Any, names: tuple[Any, ...]) -> Any:
     plain = isinstance(y, (list, tuple)) and all(np.isscalar(v) for v in y)
     flat = isinstance(y, np.ndarray) and y.ndim == 1 and y.dtype != object
     single = isinstance(y, pd.Series) and not isinstance(y.index, pd.MultiIndex)
+    if single and names != tuple(range(len(names))) and set(y.index) == set(names):
+        return y.iloc[
+            y.index.get_indexer(pd.Index(list(names), tupleize_cols=False))
+        ]  # by name, not by place
     if y is None or plain or flat or single:
         return y
     if isinstance(y, (list, tuple)) and all(isinstance(v, (list, tuple)) for v in y):

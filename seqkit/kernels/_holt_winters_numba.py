@@ -109,9 +109,7 @@ def gather(place, begin, periods, series, origin, level, season, at_origin, past
 
 
 @compiled
-def scatter(
-    place, begin, periods, series, origin, d_at_origin, d_past, d_ahead, d_level, d_season
-):
+def scatter(place, begin, periods, series, origin, d_at_origin, d_past, d_ahead, d_level, d_season):
     """Adjoint of ``gather``, added to d_level and d_season."""
     lags = d_past.shape[1]
     for b in range(series.shape[0]):
@@ -125,3 +123,66 @@ def scatter(
             for j in range(d_ahead.shape[1]):
                 for k in range(periods.shape[0]):
                     d_season[place[k, i] + o + j % periods[k], c] += d_ahead[b, j, c]
+
+
+@compiled
+def first(y, begin, count, periods, level, season):
+    """Level and seasonals of count[i] rows from begin[i] on, see ``starts``; both come in as zeros."""
+    for i in range(begin.shape[0]):
+        for c in range(y.shape[1]):
+            left = y[begin[i] : begin[i] + count[i], c].astype(np.float64)
+            at, longest = 0, 1
+            for period in periods:
+                by_phase(left, period, season[i, c, at : at + period])
+                at += period
+                longest = max(longest, period)
+            level[i, c] = mean(left[:longest], mean(left, 0.0))
+
+
+@compiled
+def by_phase(left, period, season):
+    """Means by phase over whole cycles, without the line through the cycles' means; taken off `left`."""
+    cycles = left.shape[0] // period
+    means = np.empty(cycles)
+    for k in range(cycles):
+        means[k] = mean(left[k * period : (k + 1) * period], np.nan)
+    slope = line(means)
+    total, seen = np.zeros(period), np.zeros(period)
+    for t in range(cycles * period):
+        k, j = t // period, t % period
+        away = left[t] - means[k] - slope * (j - 0.5 * (period - 1)) / period
+        if not np.isnan(away):
+            total[j] += away
+            seen[j] += 1.0
+    found = np.where(seen > 0.0, total / np.maximum(seen, 1.0), np.nan)
+    centre = mean(found, 0.0)
+    for j in range(period):
+        season[j] = 0.0 if np.isnan(found[j]) else found[j] - centre
+    for t in range(left.shape[0]):
+        left[t] -= season[t % period]
+
+
+@compiled
+def line(values):
+    """Slope of the least-squares line through what is observed, 0 where that is fewer than two."""
+    n, place, level = 0, 0.0, 0.0
+    for k in range(values.shape[0]):
+        if not np.isnan(values[k]):
+            n, place, level = n + 1, place + k, level + values[k]
+    above, below = 0.0, 0.0
+    for k in range(values.shape[0]):
+        if not np.isnan(values[k]):
+            away = k - place / n
+            above += away * (values[k] - level / n)
+            below += away * away
+    return above / below if below > 0.0 else 0.0
+
+
+@compiled
+def mean(values, otherwise):
+    """Mean of what is observed, `otherwise` where nothing is."""
+    n, total = 0, 0.0
+    for k in range(values.shape[0]):
+        if not np.isnan(values[k]):
+            n, total = n + 1, total + values[k]
+    return total / n if n > 0 else otherwise

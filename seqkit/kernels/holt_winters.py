@@ -66,7 +66,7 @@ class Smoothed:
     """
 
     def __init__(self, rows: Rows, smoothing: Smoothing, until: Array | None = None):
-        from ._holt_winters_numba import forward
+        from seqkit.kernels._holt_winters_numba import forward
 
         self.rows, self.smoothing, self.place = rows, smoothing, rows.place
         self.until = rows.end if until is None else until
@@ -81,21 +81,22 @@ class Smoothed:
     def windows(
         self, series: Array, origin: Array, lags: int, ahead: int
     ) -> tuple[Array, Array, Array]:
-        """For origins (B,), the first row ahead: levels (B, C), sums of seasonals before (B, L, C) and ahead (B, h, C)."""
-        from ._holt_winters_numba import gather
+        """For origins (B,), first rows ahead: levels (B, C), sums of seasonals before (B, L, C) and ahead (B, h, C)."""
+        from seqkit.kernels._holt_winters_numba import gather
 
         shape, dtype = (len(series), self.level.shape[1]), self.level.dtype
         level = np.empty(shape, dtype)
         past, future = (np.empty((shape[0], n, shape[1]), dtype) for n in (lags, ahead))
         rows = self.rows
-        gather(self.place, rows.begin, rows.periods, series, origin, self.level, self.season, level, past, future)  # fmt: skip
+        gather(self.place, rows.begin, rows.periods, series, origin, self.level, self.season,
+               level, past, future)  # fmt: skip
         return level, past, future
 
     def gradient(
         self, series: Array, origin: Array, d_level: Array, d_past: Array, d_ahead: Array
     ) -> Smoothing:
         """dF / d coefficients and starts, from dF / d what `windows` gave for the same origins."""
-        from ._holt_winters_numba import backward, scatter
+        from seqkit.kernels._holt_winters_numba import backward, scatter
 
         rows, held = self.rows, self.smoothing
         into_level, into_season = np.zeros_like(self.level), np.zeros_like(self.season)
@@ -120,49 +121,24 @@ class Smoothed:
         return level, np.where(ran[:, :, None], season, self.smoothing.season)
 
 
-def start_of(values: Array, periods: Array) -> tuple[Array, Array]:
-    """Level (C,) and seasonals (C, sum of periods) of the first rows of a series, by means over whole cycles.
+def starts(values: Array, begin: Array, count: Array, periods: Array) -> tuple[Array, Array]:
+    """Level (n, C) and seasonals (n, C, sum of periods) of the first rows of every series, by means over whole cycles.
 
     Of every period, shortest first: a straight line through the means of the cycles is taken off, the means by phase
     are the seasonal, and are taken off before the next one. Without a whole cycle the seasonal is 0, as is all where
-    nothing is observed.
+    nothing is observed. The level is that of the first cycle.
+
+    Parameters
+    ----------
+    values : (total, C), NaN where missing. begin, count : (n,), rows begin[i] to begin[i] + count[i] - 1 are looked at.
 
     >>> y = np.array([1.0, 3.0, 2.0, 4.0])[:, None]
-    >>> start_of(y, np.array([2]))
-    (array([2.5]), array([[-1.,  1.]]))
+    >>> starts(y, np.array([0]), np.array([4]), np.array([2]))
+    (array([[2.]]), array([[[-0.75,  0.75]]]))
     """
-    channels = values.shape[1]
-    seasons = [np.zeros((channels, 0))]
-    left = values
-    for period in periods:
-        cycles = len(values) // period
-        season = np.zeros((channels, period))
-        if cycles:
-            folded = left[: cycles * period].reshape(cycles, period, channels)
-            place = np.arange(cycles * period).reshape(cycles, period, 1) / period
-            level = _mean(folded, 1)  # (cycles, C)
-            slope = _slope(level)
-            season = _mean(folded - level[:, None] - slope * (place - place.mean(1, keepdims=True)), 0).T  # fmt: skip
-            season = np.nan_to_num(season - _mean(season, 1)[:, None])
-        left = left - np.resize(season.T, left.shape) if len(left) else left
-        seasons.append(season)
-    first = left[: max([int(p) for p in periods], default=1)]
-    level = _mean(first, 0)
-    return np.where(np.isnan(level), np.nan_to_num(_mean(left, 0)), level), np.concatenate(seasons, 1)  # fmt: skip
+    from seqkit.kernels._holt_winters_numba import first
 
-
-def _mean(values: Array, axis: int) -> Array:
-    """Mean of what is observed, NaN where nothing is."""
-    seen = ~np.isnan(values)
-    count = seen.sum(axis)
-    total = np.where(seen, values, 0.0).sum(axis)
-    return np.where(count > 0, total / np.maximum(count, 1), np.nan)
-
-
-def _slope(levels: Array) -> Array:
-    """Change per cycle (C,) of the means of cycles (cycles, C), 0 where there are fewer than two."""
-    place = np.arange(len(levels))[:, None] + np.zeros_like(levels)
-    place = np.where(np.isnan(levels), np.nan, place)
-    away = place - _mean(place, 0)
-    square = np.nansum(away**2, 0)
-    return np.where(square > 0, np.nansum(away * levels, 0) / np.where(square > 0, square, 1), 0.0)
+    level = np.zeros((len(begin), values.shape[1]), values.dtype)
+    season = np.zeros((*level.shape, int(np.sum(periods))), values.dtype)
+    first(values, begin, count, periods, level, season)
+    return level, season

@@ -13,6 +13,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from seqkit.nn.stepping import stepper
 from seqkit.tasks.recursive import RecursiveForecast
 from seqkit.training.sampling import seed_of
 
@@ -165,10 +166,12 @@ def _drawn(
     recent, seen, future, static = given
     memory = recent.shape[1]
     path = torch.cat([recent, recent.new_empty(len(recent), horizon, recent.shape[2])], 1)
+    through = stepper(task.core)
     for t in range(horizon):
         inputs = None if future is None else future[:, t]
         before = path[:, t : t + memory]
-        raw, level, state = task.step(before, seen, inputs, static, shift, scale, state)
+        given_now = (before, seen, inputs, static, shift, scale, state)
+        raw, level, state = task.step(*given_now, through=through)
         raw, level = raw.unsqueeze(1), level.unsqueeze(1)
         path[:, memory + t] = task.head.sample(raw, level, scale, generator, spread)[:, 0]
         seen = torch.ones_like(seen)

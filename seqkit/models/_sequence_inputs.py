@@ -157,6 +157,13 @@ class Reader(Record):
                 f"{data.name} has {_described(channels, len(data.symbols))} per step, but the model was fitted to "
                 f"{_described(self.channels, len(self.vocabularies))}; give the same columns as to fit"
             )
+        mine, given = self.columns, data.frame.columns
+        named = channels > 1 and all(isinstance(c, str) for c in (*mine, *given))
+        if named and given != mine:
+            raise ValueError(
+                f"{data.name} has the columns {list(given)}, but the model was fitted to {list(mine)}; give the same "
+                "columns in the same order"
+            )
 
 
 def _described(channels: int, symbols: int) -> str:

@@ -7,10 +7,12 @@ when first used, so that a head can be written down as a hyper-parameter without
 
 from __future__ import annotations
 
-import importlib
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
+
+from seqkit._lazy import lazily
 
 _PUBLIC = {
+    "cross_attention": ["AdditiveAttention", "CrossAttention", "DotAttention"],
     "activations": ["ACTIVATIONS", "activation"],
     "initialisation": ["INITIALISATIONS", "initialise"],
     "normalisation": ["BatchNorm", "LayerNorm", "norm"],
@@ -21,6 +23,9 @@ _PUBLIC = {
     "cells": ["Cell", "GRUCell", "LSTMCell", "RNNCell"],
     "recurrent": ["Recurrent", "map_state"],
     "bidirectional": ["BothDirections"],
+    "ctc": ["ctc_loss", "frames_needed"],
+    "crf": ["CRF", "bio"],
+    "words": ["WordLayer"],
     "attention": ["AttentionPooling", "last_pooling", "max_pooling", "mean_pooling"],
     "heads": [
         "Absolute", "Binary", "Classes", "FamilyHead", "Head", "Huber", "MixtureHead", "PointHead", "QuantileHead",
@@ -28,7 +33,6 @@ _PUBLIC = {
     ],
     "perceptron": ["Hebbian", "Perceptron", "exclusive_or", "threshold"],
 }  # fmt: skip
-_HOME = {name: module for module, names in _PUBLIC.items() for name in names}
 
 if TYPE_CHECKING:
     from .activations import ACTIVATIONS, activation
@@ -36,6 +40,9 @@ if TYPE_CHECKING:
     from .bidirectional import BothDirections
     from .cells import Cell, GRUCell, LSTMCell, RNNCell
     from .cores import GRU, LSTM, MLP, RNN, TDNN, Bidirectional, Core, RecurrentCore
+    from .crf import CRF, bio
+    from .cross_attention import AdditiveAttention, CrossAttention, DotAttention
+    from .ctc import ctc_loss, frames_needed
     from .feedforward import FeedForward
     from .heads import (
         Absolute,
@@ -56,18 +63,23 @@ if TYPE_CHECKING:
     from .perceptron import Hebbian, Perceptron, exclusive_or, threshold
     from .recurrent import Recurrent, map_state
     from .tdnn import TimeDelay
+    from .words import WordLayer
 
 __all__ = [
     "ACTIVATIONS",
     "Absolute",
+    "AdditiveAttention",
     "AttentionPooling",
     "BatchNorm",
     "Bidirectional",
     "Binary",
     "BothDirections",
+    "CRF",
     "Cell",
     "Classes",
     "Core",
+    "CrossAttention",
+    "DotAttention",
     "FamilyHead",
     "FeedForward",
     "GRU",
@@ -92,9 +104,13 @@ __all__ = [
     "Squared",
     "TDNN",
     "TimeDelay",
+    "WordLayer",
     "activation",
     "as_head",
+    "bio",
+    "ctc_loss",
     "exclusive_or",
+    "frames_needed",
     "initialise",
     "last_pooling",
     "map_state",
@@ -104,14 +120,4 @@ __all__ = [
     "threshold",
 ]
 
-
-def __getattr__(name: str) -> Any:
-    if name not in _HOME:
-        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    value = getattr(importlib.import_module(f"{__name__}.{_HOME[name]}"), name)
-    globals()[name] = value
-    return value
-
-
-def __dir__() -> list[str]:
-    return sorted({*globals(), *__all__})
+__getattr__, __dir__ = lazily(__name__, _PUBLIC)

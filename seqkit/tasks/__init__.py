@@ -2,53 +2,74 @@
 
 from __future__ import annotations
 
-import importlib
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
+
+from seqkit._lazy import lazily, needs_torch
+
+needs_torch()
 
 _PUBLIC = {
+    "seq2seq": ["SequenceToSequence"],
+    "beam": ["Hypothesis", "Shared", "beam_search"],
+    "ctc": ["Unaligned"],
+    "aligned": ["Aligned"],
     "encoder_decoder": ["EncoderDecoder"],
+    "one_to_many": ["Continued", "NumberSteps", "OneToMany", "SymbolSteps", "pieces", "reshaped"],
     "one_to_one": ["OneToOne"],
     "forecasting": ["Layout", "WindowForecast"],
     "stateful": ["Chunks", "Stateful"],
+    "many_to_one": ["ManyToOne"],
     "recursive": ["RecursiveForecast"],
+    "smoothing": ["SmoothedForecast", "SmoothedWindows"],
     "ragged": ["Examples", "Padded", "Ragged"],
     "windows": ["Rows", "WindowBatch", "Windows"],
 }
-_HOME = {name: module for module, names in _PUBLIC.items() for name in names}
 
 if TYPE_CHECKING:
+    from .aligned import Aligned
+    from .beam import Hypothesis, Shared, beam_search
+    from .ctc import Unaligned
     from .encoder_decoder import EncoderDecoder
     from .forecasting import Layout, WindowForecast
+    from .many_to_one import ManyToOne
+    from .one_to_many import Continued, NumberSteps, OneToMany, SymbolSteps, pieces, reshaped
     from .one_to_one import OneToOne
     from .ragged import Examples, Padded, Ragged
     from .recursive import RecursiveForecast
+    from .seq2seq import SequenceToSequence
+    from .smoothing import SmoothedForecast, SmoothedWindows
     from .stateful import Chunks, Stateful
     from .windows import Rows, WindowBatch, Windows
 
 __all__ = [
+    "Aligned",
     "Chunks",
+    "Continued",
     "EncoderDecoder",
     "Examples",
+    "Hypothesis",
     "Layout",
+    "ManyToOne",
+    "NumberSteps",
+    "OneToMany",
     "OneToOne",
     "Padded",
     "Ragged",
     "RecursiveForecast",
     "Rows",
+    "SequenceToSequence",
+    "Shared",
+    "SmoothedForecast",
+    "SmoothedWindows",
     "Stateful",
+    "SymbolSteps",
+    "Unaligned",
     "WindowBatch",
     "WindowForecast",
     "Windows",
+    "beam_search",
+    "pieces",
+    "reshaped",
 ]
 
-
-def __getattr__(name: str) -> Any:
-    if name not in _HOME:
-        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    value = getattr(importlib.import_module(f"{__name__}.{_HOME[name]}"), name)
-    globals()[name] = value
-    return value
-
-
-def __dir__() -> list[str]:
-    return sorted({*globals(), *__all__})
+__getattr__, __dir__ = lazily(__name__, _PUBLIC)

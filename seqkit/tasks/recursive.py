@@ -12,6 +12,7 @@ from .windows import WindowBatch
 
 if TYPE_CHECKING:
     from seqkit.nn.heads import Head
+    from seqkit.nn.stepping import Step
 
 
 class RecursiveForecast(nn.Module):
@@ -144,6 +145,7 @@ class RecursiveForecast(nn.Module):
         scale: Tensor,
         state: Any,
         mask: Tensor | None = None,
+        through: Step | None = None,
     ) -> tuple[Tensor, Tensor, Any]:
         """One step: raw numbers (B, C, size) and levels (B, C) of the row after `recent`, and the state after it.
 
@@ -152,12 +154,16 @@ class RecursiveForecast(nn.Module):
         recent : (B, `memory` or more, C), the last rows. seen : (B, C), whether the last one was observed.
         inputs : (B, F), of the row that is forecast. shift, scale : as `start` gives them.
         mask : (B), False where the state shall stay as it is.
+        through : `seqkit.nn.stepping.stepper` of the core, where many steps follow each other; takes no mask.
         """
         rows = recent.shape[1]
         lagged = [recent[:, rows - p : rows - p + 1] for p in self._lags]
         seen, inputs = (None if a is None else a.unsqueeze(1) for a in (seen, inputs))
         x = self._features(lagged, seen, inputs, static, shift, scale)[:, 0]
-        h, state = self.core.step(x, state, mask)  # type: ignore[operator]
+        if through is None:
+            h, state = self.core.step(x, state, mask)  # type: ignore[operator]
+        else:
+            h, state = through(x, state)
         level = self._level([recent[:, rows - p : rows - p + 1] for p in self.periods], shift)
         return self._read(h.unsqueeze(1))[:, 0], level[:, 0], state
 
