@@ -89,11 +89,11 @@ def show(name: str, model: str, found: tuple[list[float], float, float], beside:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("sets", nargs="*", choices=[*SETS, "snips", []], default=[*SETS, "snips"])
+    parser.add_argument("sets", nargs="*", choices=[*SETS, "snips"])
     parser.add_argument("--seeds", type=int, default=5)
     given = parser.parse_args()
     torch.set_num_threads(1)
-    for name in given.sets:
+    for name in given.sets or [*SETS, "snips"]:
         if name == "snips":
             train, test = datasets.split("snips_intents")
             show(name, "BiLSTM", measured(words, train, test, given.seeds), f"{SNIPS / 100:.4f}")

@@ -15,7 +15,7 @@ import pytest
 import seqkit
 
 ROOT = Path(seqkit.__file__).parent.parent
-TUTORIALS = sorted((ROOT / "tutorials").glob("*.py"))
+TUTORIALS = sorted((ROOT / "tutorials").glob("[0-9]*.py"))
 
 
 def test_readme_runs_as_written(tmp_path, monkeypatch, capsys):

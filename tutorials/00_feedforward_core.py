@@ -7,44 +7,19 @@ and trained, why it learns too much, and what helps. Every neural model of this 
     python tutorials/00_feedforward_core.py FOLDER
 """
 
-import sys
 import warnings
 from itertools import product
-from pathlib import Path
 
 import numpy as np
 import pandas as pd
 import torch
-from matplotlib.figure import Figure
+from lesson import heading, panels, save, title
 
 from seqkit import Normal, nn, training
-from seqkit.plotting.style import INK, colour, tidy
+from seqkit.plotting.style import INK, colour
 from seqkit.tasks import OneToOne
 
-folder = Path(sys.argv[1] if len(sys.argv) > 1 else "out/tutorials")
-folder.mkdir(parents=True, exist_ok=True)
 BLUE, RED = colour(0), colour(1)
-
-
-def heading(text: str) -> None:
-    print(f"\n{text}\n{'-' * len(text)}")
-
-
-def save(figure: Figure, name: str) -> None:
-    figure.savefig(folder / name, dpi=120, facecolor="white")
-    print(f"[figure: {folder / name}]")
-
-
-def panels(rows: int, columns: int, width: float, height: float, **options):
-    figure = Figure(figsize=(width, height), layout="constrained")
-    axes = figure.subplots(rows, columns, **options)
-    for ax in np.ravel(axes):
-        tidy(ax, grid="")
-    return figure, np.ravel(axes)
-
-
-def title(ax, text: str) -> None:
-    ax.set_title(text, loc="left", fontsize="medium")
 
 
 def generator(seed: int = 0) -> torch.Generator:

@@ -6,27 +6,12 @@ A lesson in six steps, on three hundred years of sunspots. Run it anywhere:
     python tutorials/01_autoregression.py FOLDER
 """
 
-import sys
-from pathlib import Path
-
 import numpy as np
 import pandas as pd
+from lesson import heading, save
 from matplotlib.figure import Figure
 
 import seqkit
-
-folder = Path(sys.argv[1] if len(sys.argv) > 1 else "out/tutorials")
-folder.mkdir(parents=True, exist_ok=True)
-
-
-def heading(text: str) -> None:
-    print(f"\n{text}\n{'-' * len(text)}")
-
-
-def save(figure: Figure, name: str) -> None:
-    figure.savefig(folder / name, dpi=120, facecolor="white")
-    print(f"[figure: {folder / name}]")
-
 
 # ---------------------------------------------------------------------------------------------
 heading("1. The definition")

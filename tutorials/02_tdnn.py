@@ -6,28 +6,13 @@ A lesson in six steps, on a chaotic series and on one in which chance has its sa
     python tutorials/02_tdnn.py FOLDER
 """
 
-import sys
-from pathlib import Path
-
 import numpy as np
 import pandas as pd
+from lesson import heading, save
 from matplotlib.figure import Figure
 
 import seqkit
 from seqkit import nn, training
-
-folder = Path(sys.argv[1] if len(sys.argv) > 1 else "out/tutorials")
-folder.mkdir(parents=True, exist_ok=True)
-
-
-def heading(text: str) -> None:
-    print(f"\n{text}\n{'-' * len(text)}")
-
-
-def save(figure: Figure, name: str) -> None:
-    figure.savefig(folder / name, dpi=120, facecolor="white")
-    print(f"[figure: {folder / name}]")
-
 
 # ---------------------------------------------------------------------------------------------
 heading("1. A series that no line can follow")

@@ -7,39 +7,13 @@ already believes, and everything else (trends, seasons, tracking, learning) is a
     python tutorials/03_kalman.py FOLDER
 """
 
-import sys
-from pathlib import Path
-
 import numpy as np
 import pandas as pd
-from matplotlib.figure import Figure
+from lesson import heading, panels, save, title
 
 import seqkit
 
-folder = Path(sys.argv[1] if len(sys.argv) > 1 else "out/tutorials")
-folder.mkdir(parents=True, exist_ok=True)
 BLUE, RED, INK = "#0072B2", "#D55E00", "#262626"
-
-
-def heading(text: str) -> None:
-    print(f"\n{text}\n{'-' * len(text)}")
-
-
-def save(figure: Figure, name: str) -> None:
-    figure.savefig(folder / name, dpi=120, facecolor="white")
-    print(f"[figure: {folder / name}]")
-
-
-def panels(rows: int, columns: int, width: float, height: float, **options):
-    figure = Figure(figsize=(width, height), layout="constrained")
-    axes = figure.subplots(rows, columns, **options)
-    for ax in np.ravel(axes):
-        ax.spines[["top", "right"]].set_visible(False)
-    return figure, axes
-
-
-def title(ax, text: str) -> None:
-    ax.set_title(text, loc="left", fontsize="medium")
 
 
 def band(ax, states, name, colour=BLUE, label="estimate, 95 %") -> None:
@@ -247,6 +221,7 @@ holes = nile.copy()
 holes["1891":"1910"] = np.nan
 holes["1931":"1950"] = np.nan
 figure, axes = panels(2, 2, 9, 5, sharex=True, sharey="row")
+axes = axes.reshape(2, 2)
 for (upper, lower), states in zip(axes.T, (model.filter(holes), model.smooth(holes)), strict=True):
     upper.plot(holes, color=INK, alpha=0.5, lw=1)
     band(upper, states, "level")

@@ -7,43 +7,18 @@ and their hidden tags, and what the two assumptions cost.
     python tutorials/04_hidden_markov.py FOLDER
 """
 
-import sys
 from collections import Counter, defaultdict
 from itertools import pairwise, product
-from pathlib import Path
 
 import numpy as np
 import pandas as pd
-from matplotlib.figure import Figure
+from lesson import heading, panels, save, title
 from scipy.stats import norm
 
 import seqkit
 from seqkit import plotting
 
-folder = Path(sys.argv[1] if len(sys.argv) > 1 else "out/tutorials")
-folder.mkdir(parents=True, exist_ok=True)
 BLUE, RED, GREEN, INK = "#0072B2", "#D55E00", "#009E73", "#262626"
-
-
-def heading(text: str) -> None:
-    print(f"\n{text}\n{'-' * len(text)}")
-
-
-def save(figure: Figure, name: str) -> None:
-    figure.savefig(folder / name, dpi=120, facecolor="white")
-    print(f"[figure: {folder / name}]")
-
-
-def panels(rows: int, columns: int, width: float, height: float, **options):
-    figure = Figure(figsize=(width, height), layout="constrained")
-    axes = figure.subplots(rows, columns, **options)
-    for ax in np.ravel(axes):
-        ax.spines[["top", "right"]].set_visible(False)
-    return figure, axes
-
-
-def title(ax, text: str) -> None:
-    ax.set_title(text, loc="left", fontsize="medium")
 
 
 # ---------------------------------------------------------------------------------------------
@@ -511,7 +486,7 @@ print(pd.DataFrame({"word": flat[shown], "usual tag": base[shown], "TnT": ours[s
                     "how sure": tagger.decode_proba([flat[shown]]).max(axis=1).round(3).to_numpy(),
                     }).to_string(index=False))  # fmt: skip
 
-figure, ax = panels(1, 1, 7, 3.2)
+figure, (ax,) = panels(1, 1, 7, 3.2)
 for k, (name, colour) in enumerate(zip(accuracy.index, (INK, RED, BLUE), strict=True)):
     bars = ax.bar(np.arange(3) + 0.27 * (k - 1), 100 * accuracy.loc[name], width=0.25,
                   color=colour, alpha=0.8, label=name)  # fmt: skip

@@ -9,43 +9,18 @@ series of any length is learnt from piece by piece. Forecasting with such networ
 """
 
 import math
-import sys
-from pathlib import Path
 from types import SimpleNamespace
 
 import numpy as np
 import torch
-from matplotlib.figure import Figure
+from lesson import heading, panels, save, title
 
 from seqkit import nn, plotting, training
 from seqkit.nn import instruments
-from seqkit.plotting.style import INK, colour, tidy
+from seqkit.plotting.style import INK, colour
 from seqkit.tasks import Chunks, OneToOne, Stateful
 
-folder = Path(sys.argv[1] if len(sys.argv) > 1 else "out/tutorials")
-folder.mkdir(parents=True, exist_ok=True)
 torch.set_num_threads(1)  # matrices this small are done before a second thread wakes up
-
-
-def heading(text: str) -> None:
-    print(f"\n{text}\n{'-' * len(text)}")
-
-
-def save(figure: Figure, name: str) -> None:
-    figure.savefig(folder / name, dpi=120, facecolor="white")
-    print(f"[figure: {folder / name}]")
-
-
-def panels(rows: int, columns: int, width: float, height: float, **options):
-    figure = Figure(figsize=(width, height), layout="constrained")
-    axes = figure.subplots(rows, columns, **options)
-    for ax in np.ravel(axes):
-        tidy(ax, grid="")
-    return figure, np.ravel(axes)
-
-
-def title(ax, text: str) -> None:
-    ax.set_title(text, loc="left", fontsize="medium")
 
 
 def generator(seed: int = 0) -> torch.Generator:

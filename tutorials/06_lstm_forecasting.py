@@ -11,30 +11,18 @@ With the larger benchmark sets in the folder SEQKIT_DATA, a last step forecasts 
 """
 
 import os
-import sys
-from pathlib import Path
 
 import numpy as np
 import pandas as pd
 import torch
+from lesson import heading, save
 from matplotlib.figure import Figure
 
 import seqkit
 from seqkit import nn, plotting
 from seqkit.plotting.style import INK, colour, tidy
 
-folder = Path(sys.argv[1] if len(sys.argv) > 1 else "out/tutorials")
-folder.mkdir(parents=True, exist_ok=True)
 torch.set_num_threads(1)  # matrices this small are done before a second thread wakes up
-
-
-def heading(text: str) -> None:
-    print(f"\n{text}\n{'-' * len(text)}")
-
-
-def save(figure: Figure, name: str) -> None:
-    figure.savefig(folder / name, dpi=120, facecolor="white")
-    print(f"[figure: {folder / name}]")
 
 
 # ---------------------------------------------------------------------------------------------

@@ -12,21 +12,17 @@ place of letters. Names and a song are in this file; with the large sets in the 
 import itertools
 import math
 import os
-import sys
 from collections import Counter
-from pathlib import Path
 
 import numpy as np
 import torch
-from matplotlib.figure import Figure
+from lesson import heading, panels, save, title
 
 import seqkit
 from seqkit import nn
-from seqkit.plotting.style import INK, colour, tidy
+from seqkit.plotting.style import INK, colour
 from seqkit.tasks import reshaped
 
-folder = Path(sys.argv[1] if len(sys.argv) > 1 else "out/tutorials")
-folder.mkdir(parents=True, exist_ok=True)
 torch.set_num_threads(1)  # matrices this small are done before a second thread wakes up
 
 NAMES = {
@@ -60,27 +56,6 @@ This is the rat that ate the malt that lay in the house that Jack built.
 This is the cat that killed the rat that ate the malt that lay in the house that Jack built.
 This is the dog that worried the cat that killed the rat that ate the malt that lay in the house that Jack built.
 """
-
-
-def heading(text: str) -> None:
-    print(f"\n{text}\n{'-' * len(text)}")
-
-
-def save(figure: Figure, name: str) -> None:
-    figure.savefig(folder / name, dpi=120, facecolor="white")
-    print(f"[figure: {folder / name}]")
-
-
-def panels(rows: int, columns: int, width: float, height: float, **options):
-    figure = Figure(figsize=(width, height), layout="constrained")
-    axes = figure.subplots(rows, columns, **options)
-    for ax in np.ravel(axes):
-        tidy(ax, grid="")
-    return figure, np.ravel(axes)
-
-
-def title(ax, text: str) -> None:
-    ax.set_title(text, loc="left", fontsize="medium")
 
 
 words, origins = [], []

@@ -11,11 +11,10 @@ numbers.
 
 import os
 import re
-import sys
-from pathlib import Path
 
 import numpy as np
 import torch
+from lesson import heading, save
 from matplotlib.figure import Figure
 
 import seqkit
@@ -23,19 +22,8 @@ from seqkit import nn, plotting
 from seqkit.evaluation.labels import sequence_error_rate, token_error_rate
 from seqkit.plotting.style import INK, colour, tidy
 
-folder = Path(sys.argv[1] if len(sys.argv) > 1 else "out/tutorials")
-folder.mkdir(parents=True, exist_ok=True)
 torch.set_num_threads(1)  # matrices this small are done before a second thread wakes up
 real = bool(os.environ.get("SEQKIT_DATA"))
-
-
-def heading(text: str) -> None:
-    print(f"\n{text}\n{'-' * len(text)}")
-
-
-def save(figure: Figure, name: str) -> None:
-    figure.savefig(folder / name, dpi=120, facecolor="white")
-    print(f"[figure: {folder / name}]")
 
 
 # ---------------------------------------------------------------------------------------------
