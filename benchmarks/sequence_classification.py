@@ -89,9 +89,14 @@ def show(name: str, model: str, found: tuple[list[float], float, float], beside:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("sets", nargs="*", choices=[*SETS, "snips"])
+    parser.add_argument(
+        "sets", nargs="*", help=f"any of {', '.join(SETS)}, snips; all where none is given"
+    )
     parser.add_argument("--seeds", type=int, default=5)
     given = parser.parse_args()
+    unknown = set(given.sets) - {*SETS, "snips"}
+    if unknown:
+        parser.error(f"{', '.join(sorted(unknown))}: choose from {', '.join(SETS)}, snips")
     torch.set_num_threads(1)
     for name in given.sets or [*SETS, "snips"]:
         if name == "snips":

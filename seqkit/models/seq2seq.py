@@ -120,14 +120,9 @@ class Seq2Seq(SequenceNetwork):
         self._longest = int(outputs.lengths.max())
         lengths = np.maximum(observed.lengths, outputs.lengths)
         trained: list[Trained] = []
-        seed = self.seed
-        try:
-            for member in range(self.members):
-                self.seed = seed + member
-                self._train(data, lengths, watched, f" to {self._targets.describe()}")
-                trained.append(self._network)
-        finally:
-            self.seed = seed
+        for member in range(self.members):
+            self._train(data, lengths, watched, f" to {self._targets.describe()}", member)
+            trained.append(self._network)
         self._network, self._others = trained[0], trained[1:]
         return self
 

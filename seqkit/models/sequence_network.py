@@ -117,20 +117,34 @@ class SequenceNetwork(Model):
     # -- training --------------------------------------------------------------------------------
 
     def _train(
-        self, data: Examples, lengths: Array, validation: Examples | None = None, what: str = ""
+        self,
+        data: Examples,
+        lengths: Array,
+        validation: Examples | None = None,
+        what: str = "",
+        member: int = 0,
     ) -> None:
-        """Learn from examples of these lengths; `what` is what messages say after the lengths."""
+        """Learn from examples of these lengths; `what` is what messages say after the lengths.
+
+        Each `member` of an ensemble has a seed of its own, and a folder of its own in that of the checkpoints.
+        """
         import torch
 
         from seqkit.training import Bucketed
 
         trainer = self._trainer()
+        if member:
+            folder = None if trainer.checkpoint is None else f"{trainer.checkpoint}/member-{member}"
+            seed = trainer.seed + member
+            trainer = dataclasses.replace(trainer, seed=seed, checkpoint=folder)
         self._header = Summary(lengths, what)
         if trainer.patience and validation is None:
             data, lengths, validation = self._part(data, lengths)
         if trainer.sampler is None:
             batch = min(trainer.batch_size, len(data))
-            trainer = dataclasses.replace(trainer, sampler=Bucketed(lengths, batch, seed=trainer.seed))
+            trainer = dataclasses.replace(
+                trainer, sampler=Bucketed(lengths, batch, seed=trainer.seed)
+            )
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(trainer.seed)
             task = self._build()

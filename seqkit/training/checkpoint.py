@@ -139,5 +139,7 @@ def fingerprint(data: Any, numbers: Any, device: Any) -> str:
     batch = data.batch(torch.from_numpy(numbers % len(data)).to(device))
     for name, values in named_tensors(batch):
         digest.update(name.encode())
-        digest.update(values.detach().cpu().reshape(-1).contiguous().view(torch.uint8).numpy().tobytes())
+        digest.update(
+            values.detach().cpu().reshape(-1).contiguous().view(torch.uint8).numpy().tobytes()
+        )
     return digest.hexdigest()
