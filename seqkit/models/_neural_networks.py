@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -81,9 +82,9 @@ def train(
         )
     if balance:
         sampler = Grouped(windows.counts, balance, trainer.seed)
-        trainer = trainer_with(trainer, sampler=sampler)
+        trainer = dataclasses.replace(trainer, sampler=sampler)
     if trainer.checkpoint is not None:
-        trainer = trainer_with(trainer, checkpoint=str(Path(trainer.checkpoint) / name))
+        trainer = dataclasses.replace(trainer, checkpoint=str(Path(trainer.checkpoint) / name))
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(trainer.seed)
         task = build(layout, head).to(windows.values.dtype)
@@ -117,24 +118,19 @@ def train_members(
     """
     scout = None
     if not guided and len(windows) <= SMALL and _held_out(windows)[0].any():
-        patient = trainer_with(trainer, patience=PATIENCE, evaluate_every=EVERY)
+        patient = dataclasses.replace(trainer, patience=PATIENCE, evaluate_every=EVERY)
         scout = train(windows, layout, build, head, patient, balance=balance, name=f"{name}-scout")
         if scout.history.stopped == "interrupted":
             return [scout]
-        trainer = trainer_with(trainer, steps=scout.history.best_step or EVERY)
+        trainer = dataclasses.replace(trainer, steps=scout.history.best_step or EVERY)
     networks: list[Network] = []
     for member in range(members):
-        seeded = trainer_with(trainer, seed=trainer.seed + member)
+        seeded = dataclasses.replace(trainer, seed=trainer.seed + member)
         options = {"balance": balance, "name": f"{name}-{member}", "like": scout}
         networks.append(train(windows, layout, build, head, seeded, **options))  # type: ignore[arg-type]
         if networks[-1].history.stopped == "interrupted":
             break
     return networks
-
-
-def trainer_with(trainer: Trainer, **changes: Any) -> Trainer:
-    """A copy of the trainer with other settings."""
-    return type(trainer)(**{**trainer.get_params(deep=False), **changes})
 
 
 def hold_out(windows: Windows) -> tuple[Windows, Windows]:

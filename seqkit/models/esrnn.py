@@ -14,7 +14,7 @@ from seqkit.data.sequences import Array, Sequences
 from seqkit.distributions import Distribution
 
 from .neural import NeuralForecaster
-from .recurrent import LONGEST_PATCH, check_causal
+from .recurrent import check_causal, rows_per_step
 
 if TYPE_CHECKING:
     import torch
@@ -153,13 +153,7 @@ class ESRNN(NeuralForecaster):
         return SmoothedForecast(core, head, layout, patch=patch, skip=self.skip)  # type: ignore[arg-type]
 
     def _rows_per_step(self, layout: Layout) -> int:
-        """The shortest season where the window holds two of it; else a quarter of the window."""
-        if self.patch is not None:
-            return min(self.patch, layout.lags)
-        season = min(layout.seasons, default=1)
-        if 1 < season <= min(LONGEST_PATCH, layout.lags // 2):
-            return season
-        return max(1, min(layout.horizon, layout.lags // 4))
+        return rows_per_step(self.patch, layout)
 
     def _automatic(self, seasons: tuple[int, ...]) -> str:
         return "mean"

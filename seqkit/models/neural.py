@@ -186,7 +186,7 @@ class NeuralForecaster(Forecaster):
     def _fit(self, data: Sequences, covariates: Array | None) -> None:
         from seqkit.tasks.windows import Rows
 
-        from ._neural_networks import train_members, trainer_with
+        from ._neural_networks import train_members
 
         head, trainer = self._check()
         head.check(data.values)
@@ -214,7 +214,7 @@ class NeuralForecaster(Forecaster):
         copies = encoding.copies
         groups = [rows] if self.pooled else [rows.part(i, copies) for i in range(len(data))]
         layout = self._layout()
-        trainer = trainer_with(trainer, seed=self.seed)
+        trainer = dataclasses.replace(trainer, seed=self.seed)
         found: list[list[Network]] = []
         for g, group in enumerate(groups):
             windows = self._windows(group, layout.lags, layout.horizon)
@@ -377,7 +377,7 @@ class NeuralForecaster(Forecaster):
         if self.trainer is None and self.epochs is None:
             steps = own.setdefault("steps", STEPS)
             own["evaluate_every"] = max(1, int(steps) // EVALUATIONS)
-        return Trainer(**{**trainer.get_params(deep=False), **own})
+        return dataclasses.replace(trainer, **own)
 
     def _check(self) -> tuple[Head, Trainer]:
         for name in (self._past_name, "horizon"):

@@ -79,13 +79,7 @@ class RecurrentForecaster(Instruments, NeuralForecaster):
         return WindowForecast(core, head, layout, flat=flat, **options)
 
     def _rows_per_step(self, layout: Layout) -> int:
-        """A season where the window holds two; else a quarter of the window, at most what is forecast at once."""
-        if self.patch is not None:
-            return min(self.patch, layout.lags)
-        season = min(layout.seasons, default=1)
-        if 1 < season <= min(LONGEST_PATCH, layout.lags // 2):
-            return season
-        return max(1, min(layout.horizon, layout.lags // 4))
+        return rows_per_step(self.patch, layout)
 
     def _automatic(self, seasons: tuple[int, ...]) -> str:
         # the level must not tell a step of the window what comes after it, as the last value would
@@ -214,6 +208,16 @@ class RecurrentForecaster(Instruments, NeuralForecaster):
             )
         check_causal(self._spec())  # refuses impossible sizes too, before any data are touched
         return super()._check()
+
+
+def rows_per_step(patch: int | None, layout: Layout) -> int:
+    """As asked for; else a season where the window holds two, or a quarter of it, at most what is forecast at once."""
+    if patch is not None:
+        return min(patch, layout.lags)
+    season = min(layout.seasons, default=1)
+    if 1 < season <= min(LONGEST_PATCH, layout.lags // 2):
+        return season
+    return max(1, min(layout.horizon, layout.lags // 4))
 
 
 def check_causal(core: Any) -> None:

@@ -14,6 +14,8 @@ from seqkit.base import ConvergenceWarning, Model, NotFittedError
 from seqkit.data.sequences import Array
 from seqkit.persistence import Record
 
+from .neural import OWN
+
 if TYPE_CHECKING:
     import pandas as pd
     import torch
@@ -21,8 +23,6 @@ if TYPE_CHECKING:
     from seqkit.tasks.ragged import Examples
     from seqkit.training import History, Trainer
 
-# settings of the trainer
-OWN = ("epochs", "steps", "batch_size", "lr", "clip", "patience", "device")
 DEFAULTS: dict[str, Any] = {
     "lr": 2e-3, "schedule": "cosine", "warmup": 0.05, "clip": 5.0, "batch_size": 32, "epochs": 20, "weight_decay": 1e-4,
 }  # fmt: skip
