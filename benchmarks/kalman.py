@@ -286,8 +286,8 @@ def smoother() -> list[tuple[str, bool]]:
 
 def our_em(case: Case) -> Callable[[], dict[str, Array]]:
     """One E step and one M step of all matrices and the start; no intercepts, as the peers."""
-    from seqkit.models._lds_em import Part, Problem, expect, maximise
-    from seqkit.models._lds_parameters import specify
+    from seqkit.models.state_space._lds_em import Part, Problem, expect, maximise
+    from seqkit.models.state_space._lds_parameters import specify
 
     n, m = len(case.A), len(case.C)
     given = {"state_intercept": np.zeros(n), "observation_intercept": np.zeros(m)}

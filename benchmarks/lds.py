@@ -23,10 +23,10 @@ import numpy as np
 
 import seqkit
 from seqkit.kernels import kalman
-from seqkit.models import _lds_em as em
-from seqkit.models import _lds_em_loop as loop
-from seqkit.models._lds_parameters import Values, specify
-from seqkit.models._lds_problem import Part, Problem
+from seqkit.models.state_space import _lds_em as em
+from seqkit.models.state_space import _lds_em_loop as loop
+from seqkit.models.state_space._lds_parameters import Values, specify
+from seqkit.models.state_space._lds_problem import Part, Problem
 
 SYSTEMS, ROWS = 200, 10_000
 

@@ -20,7 +20,7 @@ from typing import Any
 import numpy as np
 
 import seqkit
-from seqkit.models.hmm_tagger import HMMTagger
+from seqkit.models.markov.hmm_tagger import HMMTagger
 
 SUBSET = 100
 Tagged = list[list[str]]

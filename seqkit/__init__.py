@@ -19,32 +19,32 @@ _PUBLIC = {
         "JointNormal", "Laplace", "LinearAutoregression", "LinearRegression", "Mixture", "Multinomial",
         "NegativeBinomial", "Normal", "NormalInverseWishart", "Poisson", "Product", "Quantiles", "StudentT", "VonMises",
     ],
-    "models.ar": ["AR"],
-    "models.var": ["VAR"],
-    "models.tdnn": ["TDNN"],
-    "models.recurrent": ["GRUForecaster", "LSTMForecaster", "RNNForecaster", "forecaster"],
+    "models.autoregression.ar": ["AR"],
+    "models.autoregression.var": ["VAR"],
+    "models.neural.tdnn": ["TDNN"],
+    "models.neural.recurrent": ["GRUForecaster", "LSTMForecaster", "RNNForecaster", "forecaster"],
     "models.baselines": ["Drift", "Mean", "Naive", "Naive2", "SeasonalNaive"],
-    "models.theta": ["Theta"],
-    "models.ets": ["ETS"],
-    "models.esrnn": ["ESRNN"],
-    "models.auto_arima": ["AutoARIMA"],
-    "models.arma": ["ARMA"],
-    "models.components": [
+    "models.smoothing.theta": ["Theta"],
+    "models.smoothing.ets": ["ETS"],
+    "models.neural.esrnn": ["ESRNN"],
+    "models.autoregression.auto_arima": ["AutoARIMA"],
+    "models.autoregression.arma": ["ARMA"],
+    "models.structural.components": [
         "Autoregressive", "Cycle", "LocalLevel", "LocalLinearTrend", "Regression", "Seasonal",
     ],
-    "models.structural": ["Structural"],
-    "models.lds": ["LDS"],
-    "models.markov_chain": ["MarkovChain"],
-    "models.hmm": ["HMM", "SoftmaxTransition"],
-    "models.hmm_tagger": ["HMMTagger"],
-    "models.generator": ["SequenceGenerator"],
-    "models.seq2seq": ["Seq2Seq"],
-    "models.ctc": ["CTC"],
-    "models.tagger": ["BiLSTMTagger", "Tagger"],
-    "models.tracking": ["ConstantAcceleration", "ConstantVelocity"],
+    "models.structural.structural": ["Structural"],
+    "models.state_space.lds": ["LDS"],
+    "models.markov.markov_chain": ["MarkovChain"],
+    "models.markov.hmm": ["HMM", "SoftmaxTransition"],
+    "models.markov.hmm_tagger": ["HMMTagger"],
+    "models.sequence_networks.generator": ["SequenceGenerator"],
+    "models.sequence_networks.seq2seq": ["Seq2Seq"],
+    "models.sequence_networks.ctc": ["CTC"],
+    "models.sequence_networks.tagger": ["BiLSTMTagger", "Tagger"],
+    "models.state_space.tracking": ["ConstantAcceleration", "ConstantVelocity"],
     "models.conformal": ["Conformal"],
-    "models.classifier": ["GRUClassifier", "LSTMClassifier", "SequenceClassifier"],
-    "models.regressor": ["LSTMRegressor", "SequenceRegressor"],
+    "models.sequence_networks.classifier": ["GRUClassifier", "LSTMClassifier", "SequenceClassifier"],
+    "models.sequence_networks.regressor": ["LSTMRegressor", "SequenceRegressor"],
     "evaluation": [
         "BlockedKFold", "Comparison", "HoldOut", "Integer", "KFold", "LeaveOneOut", "LogInteger", "LogUniform",
         "RollingOrigin", "Search", "Stratified", "Uniform", "backtest", "compare", "cross_validate",
@@ -111,12 +111,38 @@ if TYPE_CHECKING:
     from seqkit.evaluation.space import Integer, LogInteger, LogUniform, Uniform
     from seqkit.evaluation.splits import BlockedKFold, HoldOut, RollingOrigin
     from seqkit.forecast import Forecast
-    from seqkit.models.ar import AR
-    from seqkit.models.arma import ARMA
-    from seqkit.models.auto_arima import AutoARIMA
+    from seqkit.models.autoregression.ar import AR
+    from seqkit.models.autoregression.arma import ARMA
+    from seqkit.models.autoregression.auto_arima import AutoARIMA
+    from seqkit.models.autoregression.var import VAR
     from seqkit.models.baselines import Drift, Mean, Naive, Naive2, SeasonalNaive
-    from seqkit.models.classifier import GRUClassifier, LSTMClassifier, SequenceClassifier
-    from seqkit.models.components import (
+    from seqkit.models.conformal import Conformal
+    from seqkit.models.markov.hmm import HMM, SoftmaxTransition
+    from seqkit.models.markov.hmm_tagger import HMMTagger
+    from seqkit.models.markov.markov_chain import MarkovChain
+    from seqkit.models.neural.esrnn import ESRNN
+    from seqkit.models.neural.recurrent import (
+        GRUForecaster,
+        LSTMForecaster,
+        RNNForecaster,
+        forecaster,
+    )
+    from seqkit.models.neural.tdnn import TDNN
+    from seqkit.models.sequence_networks.classifier import (
+        GRUClassifier,
+        LSTMClassifier,
+        SequenceClassifier,
+    )
+    from seqkit.models.sequence_networks.ctc import CTC
+    from seqkit.models.sequence_networks.generator import SequenceGenerator
+    from seqkit.models.sequence_networks.regressor import LSTMRegressor, SequenceRegressor
+    from seqkit.models.sequence_networks.seq2seq import Seq2Seq
+    from seqkit.models.sequence_networks.tagger import BiLSTMTagger, Tagger
+    from seqkit.models.smoothing.ets import ETS
+    from seqkit.models.smoothing.theta import Theta
+    from seqkit.models.state_space.lds import LDS
+    from seqkit.models.state_space.tracking import ConstantAcceleration, ConstantVelocity
+    from seqkit.models.structural.components import (
         Autoregressive,
         Cycle,
         LocalLevel,
@@ -124,24 +150,7 @@ if TYPE_CHECKING:
         Regression,
         Seasonal,
     )
-    from seqkit.models.conformal import Conformal
-    from seqkit.models.ctc import CTC
-    from seqkit.models.esrnn import ESRNN
-    from seqkit.models.ets import ETS
-    from seqkit.models.generator import SequenceGenerator
-    from seqkit.models.hmm import HMM, SoftmaxTransition
-    from seqkit.models.hmm_tagger import HMMTagger
-    from seqkit.models.lds import LDS
-    from seqkit.models.markov_chain import MarkovChain
-    from seqkit.models.recurrent import GRUForecaster, LSTMForecaster, RNNForecaster, forecaster
-    from seqkit.models.regressor import LSTMRegressor, SequenceRegressor
-    from seqkit.models.seq2seq import Seq2Seq
-    from seqkit.models.structural import Structural
-    from seqkit.models.tagger import BiLSTMTagger, Tagger
-    from seqkit.models.tdnn import TDNN
-    from seqkit.models.theta import Theta
-    from seqkit.models.tracking import ConstantAcceleration, ConstantVelocity
-    from seqkit.models.var import VAR
+    from seqkit.models.structural.structural import Structural
     from seqkit.persistence import load
 
 __all__ = ["__version__", *(name for names in _PUBLIC.values() for name in names), *_ROOMS]

@@ -32,20 +32,36 @@ ALLOWED = {  # room: the rooms of seqkit that it may import
     "cli": None,  # the outside: it may use all
 }
 
+FAMILIES = {  # room of models: the other rooms of models that it may import
+    "autoregression": {"diagnostics", "local", "state_space"},
+    "smoothing": {"local"},
+    "state_space": {"diagnostics", "given"},
+    "structural": {"autoregression", "diagnostics", "local", "state_space"},
+    "markov": {"given"},
+    "neural": set(),
+    "sequence_networks": {"markov", "neural"},
+    "baselines": {"local"},
+    "conformal": set(),
+    "diagnostics": set(),
+    "given": set(),
+    "local": set(),
+    "__init__": set(),
+}
+
 
 def room(path: Path) -> str:
     return path.relative_to(ROOT).parts[0].removesuffix(".py")
 
 
-def imported_rooms(path: Path) -> set[str]:
-    """The rooms of seqkit that a file imports, those for type checkers alone left out."""
+def imports(path: Path) -> list[list[str]]:
+    """The names within seqkit that a file imports, in their parts, those for type checkers alone left out."""
     tree = ast.parse(path.read_text())
     checked = [
         n for n in ast.walk(tree) if isinstance(n, ast.If) and "TYPE_CHECKING" in ast.dump(n.test)
     ]
     hidden = {id(inner) for outer in checked for inner in ast.walk(outer)}
     package = list(path.relative_to(ROOT).parts[:-1])
-    rooms = set()
+    found = []
     for node in ast.walk(tree):
         if id(node) in hidden:
             continue
@@ -56,8 +72,8 @@ def imported_rooms(path: Path) -> set[str]:
             base = ["seqkit", *package][: len(package) + 2 - node.level] if node.level else []
             base += node.module.split(".") if node.module else []
             names = [[*base, alias.name] for alias in node.names]
-        rooms |= {n[1] for n in names if n[0] == "seqkit" and len(n) > 1}
-    return rooms - {room(path)}
+        found += [n[1:] for n in names if n[0] == "seqkit" and len(n) > 1]
+    return found
 
 
 FILES = [p for p in sorted(ROOT.rglob("*.py")) if room(p) not in ("__init__", "__main__")]
@@ -67,7 +83,17 @@ FILES = [p for p in sorted(ROOT.rglob("*.py")) if room(p) not in ("__init__", "_
 def test_arrows_go_one_way(path):
     allowed = ALLOWED[room(path)]
     if allowed is not None:
-        assert imported_rooms(path) <= allowed
+        assert {name[0] for name in imports(path)} - {room(path)} <= allowed
+
+
+MODELS = [p for p in FILES if room(p) == "models"]
+
+
+@pytest.mark.parametrize("path", MODELS, ids=[str(p.relative_to(ROOT)) for p in MODELS])
+def test_families_know_few_others(path):
+    family = path.relative_to(ROOT / "models").parts[0].removesuffix(".py")
+    others = {name[1] for name in imports(path) if name[0] == "models"}
+    assert others - {family} <= FAMILIES[family]
 
 
 def loaded_by(code: str) -> set[str]:

@@ -12,10 +12,16 @@ import pytest
 
 from seqkit import AutoARIMA
 from seqkit.kernels.stl import stl
-from seqkit.models import _arima_fit as arima
-from seqkit.models import _arima_state as space
-from seqkit.models._arima_order import Order, admissible, difference, least_root, polynomials
-from seqkit.models._arima_search import fill, kpss, seasonal_strength
+from seqkit.models.autoregression import _arima_fit as arima
+from seqkit.models.autoregression import _arima_state as space
+from seqkit.models.autoregression._arima_order import (
+    Order,
+    admissible,
+    difference,
+    least_root,
+    polynomials,
+)
+from seqkit.models.autoregression._arima_search import fill, kpss, seasonal_strength
 
 DATASETS = Path(__file__).parents[1] / "datasets"
 

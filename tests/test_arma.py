@@ -9,9 +9,15 @@ from statsmodels.tsa.arima.model import ARIMA
 
 import seqkit
 from seqkit.kernels import kalman
-from seqkit.models._arma_fit import maximise, partial_jacobian, score, standard_errors, system
-from seqkit.models.arma import ARMA
-from seqkit.models.exact_ar import from_partial
+from seqkit.models.autoregression._arma_fit import (
+    maximise,
+    partial_jacobian,
+    score,
+    standard_errors,
+    system,
+)
+from seqkit.models.autoregression.arma import ARMA
+from seqkit.models.autoregression.exact_ar import from_partial
 
 
 def simulated(length=250, seed=0):

@@ -375,7 +375,7 @@ def test_log_likelihood_of_a_scaled_model_counts_the_jacobian():
 @pytest.mark.parametrize("trend", ["n", "c"])
 @pytest.mark.parametrize("order", [5, "aic", "bic", "hqic"])
 def test_compiled_and_plain_least_squares_agree(order, trend, monkeypatch):
-    from seqkit.models import linear
+    from seqkit.models.autoregression import linear
 
     rng = np.random.default_rng(9)
     y = 50 + rng.normal(size=9_000)
@@ -410,7 +410,7 @@ def test_compiled_and_plain_least_squares_agree(order, trend, monkeypatch):
 @pytest.mark.parametrize("trend", ["n", "c"])
 @pytest.mark.parametrize("order", [1, 3, "bic"])
 def test_compiled_and_plain_vector_autoregressions_agree(growth, order, trend, monkeypatch):
-    from seqkit.models import linear
+    from seqkit.models.autoregression import linear
 
     fits = []
     for limit in (np.inf, 0):
@@ -427,7 +427,7 @@ def test_compiled_and_plain_vector_autoregressions_agree(growth, order, trend, m
 
 
 def test_overlaps_are_the_sums_they_say():
-    from seqkit.models.exact_ar import overlaps
+    from seqkit.models.autoregression.exact_ar import overlaps
 
     a, b = np.random.default_rng(10).normal(size=(2, 30))
     expected = [[a[i : 30 - j] @ b[j : 30 - i] for j in range(6)] for i in range(6)]

@@ -11,9 +11,9 @@ from scipy import stats
 
 import seqkit
 from seqkit import nn
-from seqkit.models.arma import ARMA
-from seqkit.models.lds import LDS
-from seqkit.models.tracking import ConstantVelocity
+from seqkit.models.autoregression.arma import ARMA
+from seqkit.models.state_space.lds import LDS
+from seqkit.models.state_space.tracking import ConstantVelocity
 
 
 def series(length=160, seed=0, holes=0.0):
@@ -129,7 +129,7 @@ def test_constant_velocity_is_a_dynamical_system_with_given_matrices():
 
 
 def test_local_level_is_a_dynamical_system():
-    structural = pytest.importorskip("seqkit.models.components")
+    structural = pytest.importorskip("seqkit.models.structural.components")
     nile = seqkit.datasets.load("nile")
     level = structural.LocalLevel().fit(nile)
     given = {
@@ -148,7 +148,7 @@ def test_local_level_is_a_dynamical_system():
 
 
 def test_structural_autoregression_is_arma():
-    structural = pytest.importorskip("seqkit.models.components")
+    structural = pytest.importorskip("seqkit.models.structural.components")
     if not hasattr(structural, "Autoregressive"):
         pytest.skip("no Autoregressive component")
     y = series(300) - series(300).mean()

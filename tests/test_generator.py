@@ -14,7 +14,7 @@ from tensors import close, normal, seeded
 
 import seqkit
 from seqkit import SequenceGenerator, nn
-from seqkit.models._sequence_inputs import Observed
+from seqkit.models.sequence_networks._inputs import Observed
 from seqkit.tasks import (
     Continued,
     Examples,
@@ -319,7 +319,7 @@ def test_text_is_scored_in_stretches_as_in_one(monkeypatch):
     text = "".join(RNG.choice(list("abc"), size=500))
     model = learner(epochs=1).fit([text])
     whole = model.log_prob(text)
-    monkeypatch.setattr("seqkit.models.generator.READ", 64)
+    monkeypatch.setattr("seqkit.models.sequence_networks.generator.READ", 64)
     np.testing.assert_allclose(model.log_prob(text), whole, rtol=0, atol=1e-4)
 
 

@@ -844,7 +844,7 @@ SIZES = [
 )
 def test_gradients_are_those_of_the_likelihood(family, channels, size):
     """Fisher's identity against differences of the objective, with a missing element; and the count of parameters."""
-    from seqkit.models._hmm_information import Coordinates
+    from seqkit.models.markov._hmm_information import Coordinates
 
     rng = np.random.default_rng(0)
     x = rng.gamma(3.0, np.repeat([1.0, 2.0], 15)[:, None], (30, channels))
@@ -1029,8 +1029,8 @@ def test_durations_are_learnt(law, tmp_path):
 
 def test_durations_of_geometric_law_are_a_markov_chain():
     """A hidden semi-Markov model whose durations are geometric has the likelihood of the plain one."""
-    from seqkit.models._hmm_durations import SemiMarkovChain
-    from seqkit.models._hmm_fit import Evidence
+    from seqkit.models.markov._hmm_durations import SemiMarkovChain
+    from seqkit.models.markov._hmm_fit import Evidence
 
     y, stay, D = lasting()[:60], np.array([0.8, 0.6]), 200
     emission = Normal([0.0, 3.0], 1.0)

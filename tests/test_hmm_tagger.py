@@ -12,8 +12,8 @@ import pytest
 import seqkit
 from seqkit.base import NotFittedError
 from seqkit.kernels import ngram_chain
-from seqkit.models._tagger_words import Endings
-from seqkit.models.hmm_tagger import HMMTagger, deleted_interpolation, interpolate
+from seqkit.models.markov._tagger_words import Endings
+from seqkit.models.markov.hmm_tagger import HMMTagger, deleted_interpolation, interpolate
 
 SENTENCES = [
     ["the", "dog", "barks"],

@@ -11,15 +11,15 @@ import pytest
 
 import seqkit
 from seqkit.kernels import kalman, subspace
-from seqkit.models import _lds_em as em
-from seqkit.models import _lds_em_loop as loop
-from seqkit.models import _lds_gradient as gradient
-from seqkit.models import _lds_parameters as parameters
-from seqkit.models._lds_coordinates import Coordinates
-from seqkit.models._lds_identification import count_parameters, scale_is_open
-from seqkit.models._lds_problem import Part, Problem
-from seqkit.models._linear_covariance import estimate_covariance
-from seqkit.models.lds import LDS
+from seqkit.models.state_space import _lds_em as em
+from seqkit.models.state_space import _lds_em_loop as loop
+from seqkit.models.state_space import _lds_gradient as gradient
+from seqkit.models.state_space import _lds_parameters as parameters
+from seqkit.models.state_space._lds_coordinates import Coordinates
+from seqkit.models.state_space._lds_identification import count_parameters, scale_is_open
+from seqkit.models.state_space._lds_problem import Part, Problem
+from seqkit.models.state_space._linear_covariance import estimate_covariance
+from seqkit.models.state_space.lds import LDS
 
 
 def problem_of(ys, inputs, spec, n):

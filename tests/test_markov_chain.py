@@ -12,8 +12,8 @@ import pytest
 import seqkit
 from seqkit.base import ConvergenceWarning, NotFittedError
 from seqkit.kernels import markov
-from seqkit.models._markov_data import evidence
-from seqkit.models.markov_chain import MarkovChain
+from seqkit.models.markov._markov_data import evidence
+from seqkit.models.markov.markov_chain import MarkovChain
 
 WEATHER = [[0.7, 0.3], [0.4, 0.6]]
 
@@ -237,7 +237,7 @@ def test_holes_in_a_calendar_are_missing_steps():
 
 
 def test_filling_in_that_does_not_settle_says_so(monkeypatch):
-    monkeypatch.setattr("seqkit.models.markov_chain._STEPS", 2)
+    monkeypatch.setattr("seqkit.models.markov.markov_chain._STEPS", 2)
     with pytest.warns(ConvergenceWarning, match="did not settle in 2 rounds"):
         MarkovChain().fit(["a", "b", None, None, "a", "b", None, "a", "a"])
 

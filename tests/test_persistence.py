@@ -179,7 +179,7 @@ def test_the_file_is_json_and_safetensors(tmp_path: Path) -> None:
         text, block = archive.read("model.json"), archive.read("arrays.safetensors")
     document = json.loads(text)
     assert document["schema"] == 1
-    assert document["object"]["$object"] == "seqkit.models.ar:AR"
+    assert document["object"]["$object"] == "seqkit.models.autoregression.ar:AR"
     state = document["object"]["state"]
     assert state["order"] == 2 and state["trend"] == "c"
     arrays = unpack(block)

@@ -12,7 +12,7 @@ from matplotlib.colors import to_rgba
 from matplotlib.patches import Circle, FancyArrowPatch
 
 from seqkit.distributions import Categorical, Normal, Poisson
-from seqkit.models.markov_chain import MarkovChain
+from seqkit.models.markov.markov_chain import MarkovChain
 from seqkit.plotting import (
     plot_durations,
     plot_emissions,

@@ -8,9 +8,9 @@ import pytest
 import torch
 
 from seqkit import nn
-from seqkit.models._sequence_inputs import Observed, Reader
-from seqkit.models._sequence_targets import expect, kind_of
-from seqkit.models.sequence_network import batches
+from seqkit.models.sequence_networks._inputs import Observed, Reader
+from seqkit.models.sequence_networks._targets import expect, kind_of
+from seqkit.models.sequence_networks.base import batches
 from seqkit.nn.inputs import InputLayer
 from seqkit.tasks import Examples, Ragged
 from seqkit.training import Bucketed

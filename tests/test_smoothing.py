@@ -29,8 +29,8 @@ from seqkit.kernels.smoothing import (
     simulate,
     smooth,
 )
-from seqkit.models._ets_fit import Form, fit_form
 from seqkit.models.local import period_of
+from seqkit.models.smoothing._ets_fit import Form, fit_form
 
 DATASETS = Path(__file__).parents[1] / "datasets"
 FORMS = [Form(e, t, s) for e, t, s in product("AM", ("N", "A", "Ad"), "NAM")]

@@ -24,9 +24,9 @@ from seqkit import (
     Structural,
 )
 from seqkit.kernels import kalman, local_level
-from seqkit.models import _structural_blocks as blocks
-from seqkit.models._structural_fit import Likelihood, Search, fit_blocks
-from seqkit.models._structural_system import Assembly, Space
+from seqkit.models.structural import _blocks as blocks
+from seqkit.models.structural._fit import Likelihood, Search, fit_blocks
+from seqkit.models.structural._system import Assembly, Space
 
 close = np.testing.assert_allclose
 
@@ -693,7 +693,7 @@ def test_a_panel_is_every_series_on_its_own():
 
 @pytest.mark.slow
 def test_processes_give_the_same_panel(monkeypatch):
-    from seqkit.models import structural
+    from seqkit.models.structural import structural
 
     panel = {i: monthly(50, seed=i) for i in range(6)}
     serial = (LocalLevel() + Seasonal(4)).fit(panel)
@@ -724,7 +724,7 @@ def test_many_states_need_little_memory():
     parts = model.components()
     close(parts.sum(axis=1), y, rtol=1e-9, atol=1e-9)
     assert np.corrcoef(parts["seasonal"], np.sin(2 * np.pi * t / 150))[0, 1] > 0.9
-    wide = seqkit.models.structural_results
+    wide = seqkit.models.structural.results
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(wide, "LARGEST", 1000)
         with pytest.raises(ValueError, match="fewer states"):
@@ -732,7 +732,7 @@ def test_many_states_need_little_memory():
 
 
 def test_search_reports_that_it_did_not_arrive(monkeypatch):
-    from seqkit.models import _structural_fit
+    from seqkit.models.structural import _fit as _structural_fit
 
     monkeypatch.setattr(_structural_fit, "STEPS", 1)
     with pytest.warns(seqkit.ConvergenceWarning, match="still rising"):

@@ -9,7 +9,7 @@ import torch
 
 import seqkit
 from seqkit import nn
-from seqkit.models._step_labels import step_labels
+from seqkit.models.sequence_networks._step_labels import step_labels
 from seqkit.nn.inputs import InputLayer
 from seqkit.tasks import Examples, Ragged
 from seqkit.tasks.aligned import Aligned

@@ -315,7 +315,7 @@ def test_predict_is_the_next_one_step():
 
 
 def test_every_series_that_can_be_is_learnt_from_and_validated_on():
-    from seqkit.models._neural_networks import hold_out
+    from seqkit.models.neural._networks import hold_out
 
     rows = Rows(np.arange(1150.0)[:, None], np.array([0, 1000, 1150]))
     learn, held = hold_out(Windows(rows, 10, 4))

@@ -8,7 +8,7 @@ import pytest
 from statsmodels.tsa.statespace.structural import UnobservedComponents
 
 import seqkit
-from seqkit.models.tracking import ConstantAcceleration, ConstantVelocity
+from seqkit.models.state_space.tracking import ConstantAcceleration, ConstantVelocity
 
 
 def track(length=300, process=0.05, noise=1.0, seed=0):

@@ -7,8 +7,8 @@ import torch
 
 import seqkit
 from seqkit import nn
-from seqkit.models._sequence_inputs import Observed
-from seqkit.models._tagger_network_words import WordReader, read_vectors
+from seqkit.models.sequence_networks._inputs import Observed
+from seqkit.models.sequence_networks._tagger_words import WordReader, read_vectors
 from seqkit.nn.words import CharacterCNN, CharacterLSTM, WordLayer
 from seqkit.tasks.words import RaggedWords
 

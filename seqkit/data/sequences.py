@@ -138,6 +138,10 @@ class Sequences(Record):
             parts.append(_make(values, np.array([0, last - first]), *part))
         return parts[0] if self.single else _join(parts, self.keys)
 
+    def split(self, rows: Array | None) -> list[Any]:
+        """The rows of an array beside the values (covariates, say) that belong to each sequence; None for None."""
+        return [None] * len(self) if rows is None else np.split(rows, self.offsets[1:-1])
+
     def with_values(self, values: Array) -> Sequences:
         """The same calendars and names around other values."""
         return _make(

@@ -1,4 +1,4 @@
-"""Residual diagnostics and the printed summary of linear models."""
+"""Information criteria, residual diagnostics and the printed summary of models with a likelihood."""
 
 from __future__ import annotations
 
@@ -8,6 +8,12 @@ import numpy as np
 import pandas as pd
 
 from seqkit.data.sequences import Array
+
+
+def information(name: str, log_likelihood: Any, parameters: Any, rows: int) -> Any:
+    """-2 log L + c k: c is 2 (Akaike 1974), log n (Schwarz 1978) or 2 log log n (Hannan & Quinn 1979)."""
+    weight = {"aic": 2.0, "bic": np.log(rows), "hqic": 2 * np.log(np.log(rows))}[name]
+    return -2 * log_likelihood + weight * parameters
 
 
 def ljung_box(residuals: Array, lags: int = 10, *, fitted: int = 0) -> pd.DataFrame:

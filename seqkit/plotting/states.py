@@ -1,6 +1,6 @@
 """Pictures of hidden states: the states and components with their bands, and the gain.
 
-Each takes what a model returns (`seqkit.models.states.States`, or the fitted model itself for its components), draws
+Each takes what a model returns (`seqkit.models.state_space.states.States`, or, for components, the fitted model), draws
 one series, and returns a matplotlib Figure, whose ``axes`` may be drawn on.
 """
 

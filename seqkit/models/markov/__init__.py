@@ -1,0 +1,1 @@
+"""Symbols that follow each other, seen (Markov chains) or hidden (HMM and its taggers)."""

@@ -1,0 +1,1 @@
+"""What networks read out of sequences: tags, classes, numbers, continuations, other sequences."""
