@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import json
 import subprocess
 import sys
@@ -307,6 +308,54 @@ def test_files_as_they_come(call, place):
     assert call("forecast shops.tsv --model naive --horizon 1")[0] == 0
 
 
+# ---------------------------------------------------------------- decode
+
+
+def test_decode_finds_the_regimes_of_a_table(call, place):
+    level = np.repeat([0.0, 5.0, 0.0], 16) + np.random.default_rng(1).normal(size=48)
+    pd.Series(level, MONTHS, name="y").to_csv("regimes.csv")
+    line = "decode regimes.csv --out r.csv --plot r.png --save m.seqkit"
+    code, out, err = call(line)
+    assert code == 0 and "taken as --time index" in err and "more rows" not in out
+    result = pd.read_csv("r.csv")
+    high = result["state"].to_numpy() == result["state"][20]
+    np.testing.assert_array_equal(high, np.repeat([False, True, False], 16))
+    assert result["index"].iloc[-1] == "2023-12-01"
+    assert (place / "r.png").read_bytes().startswith(b"\x89PNG")
+    code, out, _ = call("decode regimes.csv --model m.seqkit --proba --json")
+    rows = pd.DataFrame(json.loads(out)["decoded"])
+    np.testing.assert_allclose(rows[["0", "1"]].sum(axis=1), 1, rtol=1e-12)
+    assert (rows[str(result["state"][20])] > 0.5).to_numpy().tolist() == high.tolist()
+
+
+def test_decode_smooths_a_panel(call, place):
+    code, out, err = call("decode shops.csv --model level --plot l.png --out -")
+    lines = out.splitlines()
+    assert code == 0 and "l.png shows 'b', the first of 2 series" in err
+    assert lines[0] == "unique_id,ds,level" and len(lines) == 97
+    shops = pd.read_csv("shops.csv", parse_dates=["ds"]).set_index(["unique_id", "ds"])["y"]
+    expected = seqkit.LocalLevel().fit(shops).decode()
+    found = [float(line.split(",")[2]) for line in lines[1:]]
+    np.testing.assert_allclose(found, expected["level"], rtol=1e-9)
+
+
+def test_decode_reads_lines_for_saved_models(call, place, monkeypatch):
+    words = [["the", "dog", "barks"], ["a", "cat", "sleeps"]] * 5
+    seqkit.HMMTagger().fit(words, [["D", "N", "V"]] * 10).save("tagger.seqkit")
+    (place / "text.txt").write_text("the cat sleeps\n\n a  dog\n")
+    code, out, _ = call("decode text.txt --model tagger.seqkit --out -")
+    assert code == 0
+    assert out.splitlines() == [
+        "line,step,token,tag", "0,0,the,D", "0,1,cat,N", "0,2,sleeps,V", "1,0,a,D", "1,1,dog,N",
+    ]  # fmt: skip
+    spelt = seqkit.Seq2Seq(seqkit.nn.LSTM(4), seqkit.nn.LSTM(4), steps=1, seed=0)
+    spelt.fit(["ab", "ba"], [["x"], ["y"]]).save("spelt.seqkit")
+    monkeypatch.setattr("sys.stdin", io.StringIO("ab\n"))
+    code, out, _ = call("decode - --model spelt.seqkit --letters --json")
+    [row] = json.loads(out)["decoded"]
+    assert row == {"input": "a b", "output": " ".join(spelt.decode(["ab"])[0])}
+
+
 def test_frequency_is_passed_on(call, place):
     (place / "holes.csv").write_text(
         "ds,y\n2024-01-01,1\n2024-01-03,2\n2024-01-07,3\n2024-01-09,4\n"
@@ -415,6 +464,21 @@ def test_datasets(call):
         ),
         ("forecast sales.csv --target units --plot x", "expected a path ending in .png"),
         ("forecast sales.csv --target units --out - --json", "leave one out"),
+        (
+            "decode sales.csv --target units --model ar",
+            "ar has nothing hidden to decode; models for",
+        ),
+        (
+            "decode sales.csv --target units --model level --proba",
+            "decode with probabilities; models",
+        ),
+        ("decode sales.csv --model no.seqkit", "there is no file 'no.seqkit'"),
+        (
+            "decode sales.csv --target units --model sales.csv",
+            "is not a file written by model.save()",
+        ),
+        ("decode none.txt", "must be a table of numbers"),
+        ("decode sales.csv --target units --out x.xls", "expected a path ending in .csv"),
         ("datasets nil", "no dataset 'nil'; did you mean 'nile'?"),
     ],
 )

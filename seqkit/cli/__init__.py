@@ -1,4 +1,4 @@
-"""The command line: `seqkit compare`, `seqkit forecast`, `seqkit datasets`.
+"""The command line: `seqkit compare`, `seqkit forecast`, `seqkit decode`, `seqkit datasets`.
 
 Whatever is heavy is imported inside the commands, so that `seqkit --help` answers at once.
 """
@@ -153,6 +153,54 @@ def forecast(
     forecasting.run(
         file, model, horizon, level, columns, covariates, future, season, out, plot, save, as_json
     )
+
+
+@app.command()
+def decode(
+    file: Annotated[
+        str,
+        typer.Argument(
+            help="CSV or Parquet file with a row per time; or a .txt file, or -, with a sequence per line."
+        ),
+    ],
+    model: Annotated[
+        str,
+        typer.Option(
+            help="hmm, switching_ar, lds, level, trend or structural, fitted to the file; parameters by colon, "
+            "as in hmm:n_states=3:scale=identity; or a file that a model was saved in."
+        ),
+    ] = "hmm:scale=identity",
+    proba: Annotated[
+        bool, typer.Option("--proba", help="Probabilities of all states instead of the best path.")
+    ] = False,
+    letters: Annotated[
+        bool, typer.Option("--letters", help="Lines of text are sequences of letters, not words.")
+    ] = False,
+    time: _TIME = "",
+    target: _TARGET = "",
+    id: _ID = "",
+    frequency: _FREQUENCY = "",
+    season: _SEASON = None,
+    out: Annotated[
+        str,
+        typer.Option(help="Write the result to this .csv or .parquet; - for standard output."),
+    ] = "",
+    plot: Annotated[
+        str, typer.Option(help="Draw the hidden states into this .png, .svg or .pdf.")
+    ] = "",
+    save: Annotated[str, typer.Option(help="Save the fitted model here, for seqkit.load.")] = "",
+    as_json: _JSON = False,
+) -> None:
+    """Find what lies behind a series or a text: regimes, levels, tags, pronunciations.
+
+    seqkit decode sales.csv --target units --plot regimes.png
+
+    seqkit decode sentences.txt --model tagger.seqkit --out tags.csv
+    """
+    from seqkit.cli import decoding
+
+    columns = _columns(time, target, id, frequency)
+    decoding.run(file, model, proba, letters, columns, season, out, plot, save, as_json)
 
 
 @app.command()

@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
-import json
-import sys
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from seqkit.cli.names import Spec, parse_model, split_list
-from seqkit.cli.problems import Problem, UsageProblem, check_target
+from seqkit.cli.problems import Problem, UsageProblem
+from seqkit.cli.results import (
+    check_outputs,
+    folder_for,
+    print_json,
+    print_table,
+    write_figure,
+    write_table,
+)
 from seqkit.cli.sources import season_of
 from seqkit.cli.tables import Columns, Table, read_covariates, read_table
 
@@ -23,26 +28,28 @@ def run(
     season: int | None, out: str, plot: str, save: str, as_json: bool,
 ) -> None:  # fmt: skip
     """Fit, forecast, print, write."""
+    import numpy as np
+
     spec = parse_model(model)
     spec.check()
     levels = parse_levels(level)
     inputs = split_list(covariates)
-    _check(inputs, future, out, plot, as_json)
-    for option, target in (("--out", out), ("--plot", plot), ("--save", save)):
-        check_target(option, target)
+    _check(inputs, future)
+    check_outputs(out, plot, save, as_json)
     table = read_table(path, columns, inputs)
     m = season or season_of(table.series)
     fitted, forecast = _forecast(spec, table, m, horizon or (m if m > 1 else 10), future, inputs)
     result = to_table(forecast, levels, table.columns)
-    files = _write(result, out)
+    files = write_table(result, out)
     if plot:
-        files.append(_draw(forecast, table.series, levels, plot))
+        axes = forecast.plot(table.series, level=levels)
+        files.append(write_figure(np.ravel(axes)[0].figure, plot))
     if save:
-        files.append(fitted.save(_folder_for(save)))
+        files.append(fitted.save(folder_for(save)))
     if as_json:
-        print(_as_json(spec, forecast, result, files))
+        print_json("forecast", result, files, model=spec.label, horizon=forecast.horizon)
     elif out != "-":
-        _print(spec, fitted, result, files)
+        print_table(result, f"{spec.label}, {fitted._header.describe()}", files)
 
 
 def parse_levels(text: str) -> list[float]:
@@ -62,7 +69,7 @@ def parse_levels(text: str) -> list[float]:
     return levels
 
 
-def _check(inputs: list[str], future: str, out: str, plot: str, as_json: bool) -> None:
+def _check(inputs: list[str], future: str) -> None:
     if inputs and not future:
         raise UsageProblem(
             "--covariates needs --future, a file with the covariates of the steps to forecast"
@@ -71,14 +78,6 @@ def _check(inputs: list[str], future: str, out: str, plot: str, as_json: bool) -
         raise UsageProblem(
             "--future needs --covariates, the columns to use, such as --covariates price,promo"
         )
-    if out == "-" and as_json:
-        raise UsageProblem("--out - and --json both write to standard output; leave one out")
-    if out not in ("", "-") and not out.lower().endswith((".csv", ".csv.gz", ".parquet", ".pq")):
-        raise UsageProblem(
-            f"--out is {out!r}; expected a path ending in .csv or .parquet, or - for standard output"
-        )
-    if plot and not plot.lower().endswith((".png", ".svg", ".pdf")):
-        raise UsageProblem(f"--plot is {plot!r}; expected a path ending in .png, .svg or .pdf")
 
 
 def _forecast(
@@ -106,62 +105,3 @@ def to_table(forecast: Forecast, levels: list[float], columns: Columns) -> pd.Da
         stacked.columns.name = None
         frame = stacked
     return frame.reset_index()
-
-
-def _write(result: pd.DataFrame, out: str) -> list[Path]:
-    if out == "-":
-        result.to_csv(sys.stdout, index=False)
-        return []
-    if not out:
-        return []
-    path = _folder_for(out)
-    if out.lower().endswith((".parquet", ".pq")):
-        try:
-            result.to_parquet(path, index=False)
-        except ImportError as error:
-            raise Problem(
-                f"writing {out} needs pyarrow: pip install 'seqkit[parquet]', or write .csv"
-            ) from error
-    else:
-        result.to_csv(path, index=False)
-    return [path]
-
-
-def _draw(forecast: Forecast, history: Any, levels: list[float], plot: str) -> Path:
-    import numpy as np
-
-    axes = forecast.plot(history, level=levels)
-    figure = np.ravel(axes)[0].figure
-    path = _folder_for(plot)
-    figure.savefig(path, dpi=150, facecolor="white")
-    return path
-
-
-def _folder_for(path: str) -> Path:
-    Path(path).parent.mkdir(parents=True, exist_ok=True)
-    return Path(path)
-
-
-def _as_json(spec: Spec, forecast: Forecast, result: pd.DataFrame, files: list[Path]) -> str:
-    rows = json.loads(
-        result.to_json(orient="records", date_format="iso", date_unit="s", double_precision=15)
-    )
-    document = {
-        "model": spec.label,
-        "horizon": forecast.horizon,
-        "forecast": rows,
-        "files": [str(path) for path in files],
-    }
-    return json.dumps(document, indent=1)
-
-
-def _print(spec: Spec, fitted: Any, result: pd.DataFrame, files: list[Path]) -> None:
-    from seqkit.cli import show
-
-    out, shown = show.console(), 60
-    show.frame(result.head(shown), out, f"{spec.label}, {fitted._header.describe()}")
-    if len(result) > shown:
-        out.print(
-            f"... {len(result) - shown} more rows; --out fc.csv writes all of them", style="dim"
-        )
-    show.written(files, out)

@@ -266,6 +266,7 @@ def _scaling(text: str) -> Scaling:
     from seqkit.data import scaling
 
     known: dict[str, Callable[[], Scaling]] = {
+        "identity": scaling.Identity,
         "log": scaling.Log,
         "boxcox": scaling.BoxCox,
         "standard": scaling.Standard,

@@ -72,7 +72,12 @@ def read_frame(path: str) -> pd.DataFrame:
         raise UsageProblem(f"{path} could not be read as a table: {error}") from error
     if frame.empty:
         raise UsageProblem(f"{path} has no rows; expected a header and a row per time step")
-    frame.columns = [str(column).strip() for column in frame.columns]
+    names = [str(column).strip() for column in frame.columns]
+    if (
+        names[0] == "Unnamed: 0" and "index" not in names
+    ):  # as pandas writes an index without a name
+        names[0] = "index"
+    frame.columns = names
     return frame
 
 
