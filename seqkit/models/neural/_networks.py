@@ -231,37 +231,56 @@ def _batch(
     return WindowBatch(target=None, target_seen=None, **tensors)  # type: ignore[arg-type]
 
 
-def sampled(tasks: Tasks, groups: Array, ahead: Any, horizon: int, draws: int, seed: int) -> Array:
+class Appended:
+    """A walk along what is drawn, which is the end of the window for what is drawn next."""
+
+    def __init__(self, part: Array):
+        self.past: torch.Tensor | None = None
+        self.seen: torch.Tensor | None = None
+
+    def window(self, batch: WindowBatch, block: int) -> WindowBatch:
+        """The batch with the window that ends here."""
+        if self.past is None:
+            self.past, self.seen = batch.past, batch.past_seen
+        return batch._replace(past=self.past, past_seen=self.seen)
+
+    def on(self, drawn: torch.Tensor) -> Array:
+        """Go on along what was drawn for the next rows, (B, block, C), which comes back as values."""
+        assert self.past is not None
+        lags = self.past.shape[1]
+        self.past = torch.cat([self.past, drawn], 1)[:, -lags:]
+        if self.seen is not None:
+            self.seen = torch.cat([self.seen, torch.ones_like(drawn)], 1)[:, -lags:]
+        return drawn.double().cpu().numpy()
+
+
+def sampled(
+    tasks: Tasks, groups: Array, ahead: Any, horizon: int, draws: int, seed: int,
+    walk: Callable[[Array], Any] = Appended,
+) -> Array:  # fmt: skip
     """Continuations (draws, series, horizon, C), block by block.
 
-    Each block is drawn from the network's forecast and goes in as the past of the next one. Rows are taken a few
-    thousand at once, which stay in the cache.
+    Each block is drawn from the network's forecast of the window that `walk`, one for some numbers of series, has come
+    to, and goes in as what follows. Rows are taken a few thousand at once, which stay in the cache.
     """
     paths: Array | None = None
     for g, (make, spread) in enumerate(tasks):
         task = make()
-        weight, lags = task.readout.weight, task.layout.lags
+        weight, block = task.readout.weight, task.layout.horizon
         generator = torch.Generator(weight.device).manual_seed(seed_of(seed, g))
         known = None if spread is None else torch.from_numpy(spread).to(weight)
         numbers = np.repeat(np.flatnonzero(groups == g), draws)
         for begin in range(0, len(numbers), ROWS):
             part = numbers[begin : begin + ROWS]
-            batch = _batch(ahead.take, part, task)
-            drawn: list[torch.Tensor] = []
-            with torch.no_grad():
-                for start in range(0, horizon, task.layout.horizon):
-                    if start:
-                        later = _batch(ahead.take, part, task, start)
-                        past = torch.cat([batch.past, drawn[-1]], 1)[:, -lags:]
-                        seen = batch.past_seen
-                        if seen is not None:
-                            seen = torch.cat([seen, torch.ones_like(drawn[-1])], 1)[:, -lags:]
-                        batch = later._replace(past=past, past_seen=seen)
+            here, drawn = walk(part), []
+            for start in range(0, horizon, block):
+                batch = here.window(_batch(ahead.take, part, task, start), block)
+                with torch.no_grad():
                     raw, level, scale = task(batch)
-                    drawn.append(
-                        task.head.sample(raw, level.expand(raw.shape[:3]), scale, generator, known)
-                    )
-            whole = torch.cat(drawn, 1)[:, :horizon].double().cpu().numpy()
+                    level = level.expand(raw.shape[:3])
+                    found = task.head.sample(raw, level, scale, generator, known)
+                drawn.append(here.on(found))
+            whole = np.concatenate(drawn, 1)[:, :horizon]
             if paths is None:
                 paths = np.empty((len(groups) * draws, *whole.shape[1:]))
             order = part * draws + (np.arange(begin, begin + len(part)) % draws)

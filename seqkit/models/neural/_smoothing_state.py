@@ -11,10 +11,9 @@ from seqkit.kernels.gaps import carried
 from seqkit.kernels.holt_winters import Rows, Smoothed, Smoothing
 from seqkit.persistence import Record
 from seqkit.tasks.smoothing import RATE
-from seqkit.training.sampling import seed_of
 
 from ._data import Ahead, Tail
-from ._networks import ROWS, Network, Tasks, _batch
+from ._networks import Network
 
 Array = np.ndarray
 
@@ -80,39 +79,12 @@ class Standing(Record):
         return np.take_along_axis(filled.reshape(left.shape), first, axis=1)
 
 
-def sampled(
-    tasks: Tasks, groups: Array, ahead: Ahead, standing: Standing, held: Coefficients, periods: Array, horizon: int,
-    draws: int, seed: int,
-) -> Array:  # fmt: skip
-    """Continuations (draws, series, horizon, C), block by block; every path is smoothed on before its next block.
-
-    The past of `ahead` is what smoothing left over.
-    """
-    paths = np.empty((len(groups) * draws, horizon, standing.level.shape[1]))
-    for g, (make, spread) in enumerate(tasks):
-        task = make()
-        weight, block = task.readout.weight, task.layout.horizon
-        generator = torch.Generator(weight.device).manual_seed(seed_of(seed, g))
-        known = None if spread is None else torch.from_numpy(spread).to(weight)
-        numbers = np.repeat(np.flatnonzero(groups == g), draws)
-        for begin in range(0, len(numbers), ROWS):
-            part = numbers[begin : begin + ROWS]
-            walk = Paths(part, ahead, standing, held, periods)
-            drawn = []
-            for start in range(0, horizon, block):
-                batch = walk.window(_batch(ahead.take, part, task, start), block)
-                with torch.no_grad():
-                    raw, level, scale = task(batch)
-                    level = level.expand(raw.shape[:3])
-                    found = task.head.sample(raw, level, scale, generator, known)
-                drawn.append(walk.on(found.double().cpu().numpy()))
-            order = part * draws + (np.arange(begin, begin + len(part)) % draws)
-            paths[order] = np.concatenate(drawn, 1)[:, :horizon]
-    return np.swapaxes(paths.reshape(len(groups), draws, *paths.shape[1:]), 0, 1)
-
-
 class Paths:
-    """Sampled futures of series `part`: where the smoothing of each stands, and its last rows without seasonals."""
+    """A walk along sampled futures of series `part`, every one smoothed on before its next block.
+
+    What is kept is where the smoothing of each stands, and its last rows without seasonals; the past of `ahead` is
+    what smoothing left over.
+    """
 
     def __init__(
         self, part: Array, ahead: Ahead, standing: Standing, held: Coefficients, periods: Array
@@ -135,9 +107,9 @@ class Paths:
             fixed = beside if fixed is None else torch.cat([fixed, beside], 1)
         return batch._replace(past=past, past_seen=seen, static=fixed)
 
-    def on(self, drawn: Array) -> Array:
+    def on(self, drawn: torch.Tensor) -> Array:
         """Go on along what was drawn for the next rows, (B, block, C), which comes back with level and seasonals."""
-        y = drawn + self.level[:, None] + self.next
+        y = drawn.double().cpu().numpy() + self.level[:, None] + self.next
         count, block, channels = y.shape
         rows = _following(y.reshape(-1, channels), np.arange(count + 1) * block, self.periods)
         smoothed = Smoothed(rows, Smoothing(self.alpha, self.gamma, self.level, self.season))

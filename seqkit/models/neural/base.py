@@ -13,6 +13,7 @@ import numpy as np
 from seqkit.base import ConvergenceWarning, Forecaster, check_count
 from seqkit.data.sequences import Array, Sequences
 from seqkit.distributions import Distribution, Empirical, Mixture, Quantiles
+from seqkit.models.gradient import GradientTrained
 from seqkit.persistence import Record
 
 from ._data import Ahead, Encoding, Tail, tamed
@@ -28,8 +29,6 @@ if TYPE_CHECKING:
 
     from ._networks import Network
 
-# settings of the trainer
-OWN = ("epochs", "steps", "batch_size", "lr", "clip", "patience", "device")
 NORMALISE = ("auto", "last", "season", "mean", "standard", "size", None)
 LEAST = 4  # rows of the longest series
 DEFAULTS: dict[str, Any] = {
@@ -39,7 +38,7 @@ STEPS, EVALUATIONS = 1000, 20  # of a training whose length nothing tells
 
 
 @dataclasses.dataclass(eq=False, repr=False)
-class NeuralForecaster(Forecaster):
+class NeuralForecaster(GradientTrained, Forecaster):
     """A network from the past to the laws of the steps ahead, trained by gradients.
 
     All series of a panel train one network. Each window is brought to its own level and scale, and the network
@@ -58,16 +57,7 @@ class NeuralForecaster(Forecaster):
     balance: float = dataclasses.field(default=0.0, kw_only=True)
     ensemble: int = dataclasses.field(default=1, kw_only=True)
     draws: int = dataclasses.field(default=200, kw_only=True)
-    epochs: int | None = dataclasses.field(default=None, kw_only=True)
-    steps: int | None = dataclasses.field(default=None, kw_only=True)
-    batch_size: int | None = dataclasses.field(default=None, kw_only=True)
-    lr: float | None = dataclasses.field(default=None, kw_only=True)
-    clip: float | None = dataclasses.field(default=None, kw_only=True)
-    patience: int | None = dataclasses.field(default=None, kw_only=True)
-    seed: int = dataclasses.field(default=0, kw_only=True)
-    device: str | None = dataclasses.field(default=None, kw_only=True)
-    trainer: Any = dataclasses.field(default=None, kw_only=True)
-
+    _defaults: ClassVar[dict[str, Any]] = DEFAULTS
     _takes_past: ClassVar[bool] = True
     _past_name: ClassVar[str] = "lags"  # the field that says how many rows of the past are seen
 
@@ -214,7 +204,6 @@ class NeuralForecaster(Forecaster):
         copies = encoding.copies
         groups = [rows] if self.pooled else [rows.part(i, copies) for i in range(len(data))]
         layout = self._layout()
-        trainer = dataclasses.replace(trainer, seed=self.seed)
         found: list[list[Network]] = []
         for g, group in enumerate(groups):
             windows = self._windows(group, layout.lags, layout.horizon)
@@ -367,17 +356,13 @@ class NeuralForecaster(Forecaster):
         return as_head(Normal() if self.head is None else self.head)
 
     def _trainer(self) -> Trainer:
-        """The trainer, with the model's own settings in place of the trainer's where they are given."""
-        from seqkit.training import Trainer
-
-        trainer = Trainer(**DEFAULTS) if self.trainer is None else self.trainer
-        if not isinstance(trainer, Trainer):
-            raise TypeError(f"trainer must be a seqkit.training.Trainer, got {trainer!r}")
-        own = {name: getattr(self, name) for name in OWN if getattr(self, name) is not None}
-        if self.trainer is None and self.epochs is None:
-            steps = own.setdefault("steps", STEPS)
-            own["evaluate_every"] = max(1, int(steps) // EVALUATIONS)
-        return dataclasses.replace(trainer, **own)
+        trainer = super()._trainer()
+        if self.trainer is not None or self.epochs is not None:
+            return trainer
+        steps = STEPS if self.steps is None else self.steps
+        return dataclasses.replace(
+            trainer, steps=steps, evaluate_every=max(1, steps // EVALUATIONS)
+        )
 
     def _check(self) -> tuple[Head, Trainer]:
         for name in (self._past_name, "horizon"):
@@ -395,8 +380,6 @@ class NeuralForecaster(Forecaster):
             raise TypeError(
                 f"calendar must be a tuple of fields, got {self.calendar!r}; write ({self.calendar!r},)"
             )
-        if isinstance(self.seed, bool) or not isinstance(self.seed, (int, np.integer)):
-            raise TypeError(f"seed must be a whole number, got {self.seed!r}")
         if not isinstance(self.balance, (int, float)) or not -1 <= self.balance <= 0:
             raise ValueError(
                 f"balance must lie between -1 (series count alike) and 0 (windows count alike), got {self.balance!r}"

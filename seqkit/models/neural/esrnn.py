@@ -199,14 +199,16 @@ class ESRNN(NeuralForecaster):
     def _sampled(
         self, member: int, head: Head, groups: Array, ahead: Ahead, horizon: int, draws: int
     ) -> Array:
-        from ._smoothing_state import sampled
+        from ._networks import sampled
+        from ._smoothing_state import Paths
 
         standing, periods = self._standing[member], np.array(self._sizes.seasons, dtype=int)
         own = dataclasses.replace(ahead, past=standing.left_over(self._tail))
         tasks, held = self._tasks(member, head), self._coefficients[member]
         return sampled(
-            tasks, groups, own, standing, held, periods, horizon, draws, self.seed + member
-        )
+            tasks, groups, own, horizon, draws, self.seed + member,
+            lambda part: Paths(part, own, standing, held, periods),
+        )  # fmt: skip
 
     def _observe(self, data: Sequences, covariates: Array | None) -> None:
         new = self._encoding.rows(data, covariates, np.arange(len(data)))

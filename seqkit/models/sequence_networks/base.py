@@ -10,9 +10,9 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
 
-from seqkit.base import ConvergenceWarning, Model, NotFittedError
+from seqkit.base import ConvergenceWarning, NotFittedError
 from seqkit.data.sequences import Array
-from seqkit.models.neural.base import OWN
+from seqkit.models.gradient import GradientTrained
 from seqkit.persistence import Record
 
 if TYPE_CHECKING:
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     import torch
 
     from seqkit.tasks.ragged import Examples
-    from seqkit.training import History, Trainer
+    from seqkit.training import History
 
 DEFAULTS: dict[str, Any] = {
     "lr": 2e-3, "schedule": "cosine", "warmup": 0.05, "clip": 5.0, "batch_size": 32, "epochs": 20, "weight_decay": 1e-4,
@@ -57,7 +57,7 @@ class Trained(Record):
 
 
 @dataclasses.dataclass(eq=False, repr=False)
-class SequenceNetwork(Model):
+class SequenceNetwork(GradientTrained):
     """A network from whole sequences to labels, tags or other sequences, trained by gradients.
 
     A family declares its own fields first, and implements `_build`, which makes the untrained torch module from
@@ -65,23 +65,13 @@ class SequenceNetwork(Model):
 
     Parameters
     ----------
-    epochs, steps, batch_size, lr, clip, patience, device : those of `seqkit.training.Trainer`, where given.
+    epochs, steps, batch_size, lr, clip, patience, device, trainer : see `GradientTrained`.
     holdout : with `patience` and no `validation=` in `fit`, the share of the sequences that is not learnt from but
         tells when to stop.
     seed : of the first weights, the order of the sequences, dropout and what is held out.
-    trainer : a `seqkit.training.Trainer` with all its options; those given here come before its own.
     """
 
-    epochs: int | None = dataclasses.field(default=None, kw_only=True)
-    steps: int | None = dataclasses.field(default=None, kw_only=True)
-    batch_size: int | None = dataclasses.field(default=None, kw_only=True)
-    lr: float | None = dataclasses.field(default=None, kw_only=True)
-    clip: float | None = dataclasses.field(default=None, kw_only=True)
-    patience: int | None = dataclasses.field(default=None, kw_only=True)
     holdout: float = dataclasses.field(default=0.1, kw_only=True)
-    seed: int = dataclasses.field(default=0, kw_only=True)
-    device: str | None = dataclasses.field(default=None, kw_only=True)
-    trainer: Any = dataclasses.field(default=None, kw_only=True)
 
     _defaults: ClassVar[dict[str, Any]] = DEFAULTS
 
@@ -175,20 +165,6 @@ class SequenceNetwork(Model):
         kept, out = np.sort(order[held:]), np.sort(order[:held])
         learnt, watched = (data.select(torch.from_numpy(part)) for part in (kept, out))
         return learnt, lengths[kept], watched
-
-    def _trainer(self) -> Trainer:
-        """The trainer, with the model's own settings in place of the trainer's where they are given."""
-        from seqkit.training import Trainer
-
-        if isinstance(self.seed, bool) or not isinstance(self.seed, (int, np.integer)):
-            raise TypeError(f"seed must be a whole number, got {self.seed!r}")
-        trainer = Trainer(**self._defaults) if self.trainer is None else self.trainer
-        if not isinstance(trainer, Trainer):
-            raise TypeError(f"trainer must be a seqkit.training.Trainer, got {trainer!r}")
-        own = {name: getattr(self, name) for name in OWN if getattr(self, name) is not None}
-        if self.trainer is None and self.steps is not None and self.epochs is None:
-            own["epochs"] = None
-        return dataclasses.replace(trainer, **own, seed=self.seed)
 
     # -- answering -------------------------------------------------------------------------------
 
