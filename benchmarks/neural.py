@@ -15,15 +15,20 @@ from __future__ import annotations
 import argparse
 import logging
 import resource
-import statistics
 import time
 import warnings
-from collections.abc import Callable
-from typing import Any
 
 import numpy as np
-import pandas as pd
 import torch
+from network_races import (
+    QUIET,
+    Panel,
+    Run,
+    available,
+    bare_loop,
+    nixtla_frame,
+    race_training,
+)
 from torch import nn
 
 import seqkit
@@ -31,8 +36,6 @@ from seqkit import training
 
 LAGS, HORIZON, BATCH, WIDTH = 96, 48, 64, 64
 SHORT, LONG, REPEATS = 100, 900, 5
-Panel = dict[str, pd.Series]
-Run = Callable[[int], object]  # trains for so many steps
 
 
 def ours(panel: Panel) -> Run:
@@ -45,42 +48,18 @@ def ours(panel: Panel) -> Run:
     return run
 
 
+def bare_net() -> nn.Module:
+    return nn.Sequential(
+        nn.Linear(LAGS, WIDTH),
+        nn.ReLU(),
+        nn.Linear(WIDTH, WIDTH),
+        nn.ReLU(),
+        nn.Linear(WIDTH, HORIZON),
+    )
+
+
 def bare(panel: Panel) -> Run:
-    """What one would write by hand for this one network."""
-    values = torch.from_numpy(np.concatenate([y.to_numpy(np.float32) for y in panel.values()]))
-    lengths = np.array([len(y) for y in panel.values()])
-    begins = np.cumsum(lengths) - lengths
-    starts = [
-        np.arange(b, b + n - LAGS - HORIZON + 1) for b, n in zip(begins, lengths, strict=True)
-    ]
-    index = torch.from_numpy(np.concatenate(starts))
-    windows = values.unfold(0, LAGS + HORIZON, 1)
-
-    def run(steps: int) -> object:
-        torch.manual_seed(0)
-        net = nn.Sequential(
-            nn.Linear(LAGS, WIDTH),
-            nn.ReLU(),
-            nn.Linear(WIDTH, WIDTH),
-            nn.ReLU(),
-            nn.Linear(WIDTH, HORIZON),
-        )
-        rule = torch.optim.AdamW(net.parameters(), lr=1e-3, fused=True)
-        order = torch.randperm(len(index))
-        for step in range(steps):
-            chosen = index[order[step * BATCH : (step + 1) * BATCH]]
-            rows = nn.functional.embedding(chosen, windows)
-            past, target = rows[:, :LAGS], rows[:, LAGS:]
-            level = past[:, -1:]
-            scale = (past - past.mean(1, keepdim=True)).abs().mean(1, keepdim=True).clamp(min=1e-3)
-            loss = (net((past - level) / scale) - (target - level) / scale).abs().mean()
-            rule.zero_grad(set_to_none=True)
-            loss.backward()
-            nn.utils.clip_grad_norm_(net.parameters(), 1.0)
-            rule.step()
-        return net
-
-    return run
+    return bare_loop(panel, bare_net, LAGS, HORIZON, BATCH)
 
 
 def neuralforecast(panel: Panel) -> Run:
@@ -88,22 +67,12 @@ def neuralforecast(panel: Panel) -> Run:
     from neuralforecast.losses.pytorch import MAE
     from neuralforecast.models import MLP
 
-    frame = pd.concat(
-        [
-            pd.DataFrame({"unique_id": k, "ds": np.arange(len(y)), "y": y.to_numpy()})
-            for k, y in panel.items()
-        ]
-    )
+    frame = nixtla_frame(panel)
 
     def run(steps: int) -> object:
-        quiet: dict[str, Any] = {
-            "enable_progress_bar": False, "logger": False, "enable_checkpointing": False, "enable_model_summary": False,
-            "accelerator": "cpu",
-        }  # fmt: skip
         model = MLP(
             h=HORIZON, input_size=LAGS, num_layers=2, hidden_size=WIDTH, loss=MAE(), max_steps=steps,
-            learning_rate=1e-3, batch_size=32, windows_batch_size=BATCH, gradient_clip_val=1.0, scaler_type="robust",
-            **quiet,
+            learning_rate=1e-3, batch_size=32, windows_batch_size=BATCH, scaler_type="robust", **QUIET,
         )  # fmt: skip
         return NeuralForecast(models=[model], freq=1).fit(frame)
 
@@ -118,12 +87,10 @@ def darts(panel: Panel) -> Run:
     series = [TimeSeries.from_values(y.to_numpy(np.float32)) for y in panel.values()]
 
     def run(steps: int) -> object:
-        quiet = {"accelerator": "cpu", "enable_progress_bar": False, "logger": False, "enable_model_summary": False,
-                 "gradient_clip_val": 1.0, "max_steps": steps, "enable_checkpointing": False}  # fmt: skip
         model = TiDEModel(
             LAGS, HORIZON, num_encoder_layers=1, num_decoder_layers=1, decoder_output_dim=1, hidden_size=WIDTH,
             temporal_decoder_hidden=8, dropout=0.0, use_reversible_instance_norm=True, loss_fn=nn.L1Loss(),
-            batch_size=BATCH, n_epochs=1, pl_trainer_kwargs=quiet,
+            batch_size=BATCH, n_epochs=1, pl_trainer_kwargs={**QUIET, "max_steps": steps},
         )  # fmt: skip
         return model.fit(series)
 
@@ -136,28 +103,8 @@ def throughput(threads: int) -> None:
     warnings.simplefilter("ignore")
     torch.set_num_threads(threads)
     panel, _ = seqkit.datasets.split("m4_hourly")
-    runs: dict[str, Run] = {"seqkit": ours(panel), "bare loop": bare(panel)}
-    for make in (neuralforecast, darts):
-        try:
-            runs[make.__name__] = make(panel)
-        except ImportError as error:
-            print(f"{make.__name__} is not installed ({error.name})")
-    speeds: dict[str, list[float]] = {name: [] for name in runs}
-    for _ in range(REPEATS):
-        for name, run in runs.items():
-            seconds = [elapsed(lambda run=run, steps=steps: run(steps)) for steps in (SHORT, LONG)]
-            speeds[name].append((LONG - SHORT) * BATCH / (seconds[1] - seconds[0]))
-    mine = statistics.median(speeds["seqkit"])
-    print(f"training, {threads} thread(s), windows per second")
-    for name, found in speeds.items():
-        speed = statistics.median(found)
-        print(f"  {name:<16}{speed:10,.0f}   seqkit / it = {mine / speed:.2f}", flush=True)
-
-
-def elapsed(function: Callable[[], object]) -> float:
-    start = time.perf_counter()
-    function()
-    return time.perf_counter() - start
+    makers = {"seqkit": ours, "bare loop": bare, "neuralforecast": neuralforecast, "darts": darts}
+    race_training(available(makers, panel), SHORT, LONG, BATCH, REPEATS, threads)
 
 
 def memory(threads: int) -> None:

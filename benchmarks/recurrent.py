@@ -16,7 +16,6 @@ from __future__ import annotations
 
 import argparse
 import logging
-import os
 import statistics
 import tempfile
 import time
@@ -27,6 +26,17 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import torch
+from network_races import (
+    QUIET,
+    Panel,
+    Run,
+    available,
+    bare_loop,
+    elapsed,
+    load,
+    nixtla_frame,
+    race_training,
+)
 from torch import nn
 
 import seqkit
@@ -34,13 +44,7 @@ from seqkit import training
 
 WINDOW, HORIZON, BATCH, HIDDEN, PATHS = 96, 48, 64, 64, 100
 SHORT, LONG = 20, 140
-Panel = dict[str, pd.Series]
-Run = Callable[[int], Any]  # trains for so many steps
 Forecasts = dict[str, Callable[[], object]]
-QUIET: dict[str, Any] = {
-    "enable_progress_bar": False, "logger": False, "enable_checkpointing": False, "enable_model_summary": False,
-    "accelerator": "cpu", "gradient_clip_val": 1.0,
-}  # fmt: skip
 
 
 def recipe(steps: int) -> training.Trainer:
@@ -87,35 +91,7 @@ class BareNet(nn.Module):
 
 
 def bare(panel: Panel) -> Run:
-    """A tight training loop for it."""
-    values = torch.from_numpy(np.concatenate([y.to_numpy(np.float32) for y in panel.values()]))
-    lengths = np.array([len(y) for y in panel.values()])
-    begins = np.cumsum(lengths) - lengths
-    starts = [
-        np.arange(b, b + n - WINDOW - HORIZON + 1) for b, n in zip(begins, lengths, strict=True)
-    ]
-    index = torch.from_numpy(np.concatenate(starts))
-    windows = values.unfold(0, WINDOW + HORIZON, 1)
-
-    def run(steps: int) -> Any:
-        torch.manual_seed(0)
-        net = BareNet()
-        rule = torch.optim.AdamW(net.parameters(), lr=1e-3, fused=True)
-        order = torch.randperm(len(index))
-        for step in range(steps):
-            chosen = index[order[step * BATCH : (step + 1) * BATCH]]
-            rows = nn.functional.embedding(chosen, windows)
-            past, target = rows[:, :WINDOW], rows[:, WINDOW:]
-            level = past[:, -1:]
-            scale = (past - past.mean(1, keepdim=True)).abs().mean(1, keepdim=True).clamp(min=1e-3)
-            loss = (net((past - level) / scale) - (target - level) / scale).abs().mean()
-            rule.zero_grad(set_to_none=True)
-            loss.backward()
-            nn.utils.clip_grad_norm_(net.parameters(), 1.0)
-            rule.step()
-        return net
-
-    return run
+    return bare_loop(panel, BareNet, WINDOW, HORIZON, BATCH)
 
 
 def darts_block(panel: Panel) -> Run:
@@ -164,12 +140,7 @@ def neuralforecast(panel: Panel) -> Run:
     from neuralforecast.losses.pytorch import MAE
     from neuralforecast.models import LSTM
 
-    frame = pd.concat(
-        [
-            pd.DataFrame({"unique_id": k, "ds": np.arange(len(y)), "y": y.to_numpy()})
-            for k, y in panel.items()
-        ]
-    )
+    frame = nixtla_frame(panel)
 
     def run(steps: int) -> Any:
         model = LSTM(
@@ -226,23 +197,7 @@ def train(threads: int, repeats: int, panel: Panel) -> None:
         "neuralforecast LSTM": neuralforecast, "GluonTS DeepAR": deepar, "DeepAR, last value": bare_deepar,
         "darts RNNModel": darts_rnn,
     }  # fmt: skip
-    runs = available(makers, panel)
-    for run in runs.values():
-        run(2)  # what is done once in a process
-    speeds: dict[str, list[float]] = {name: [] for name in runs}
-    for _ in range(repeats):
-        for name, run in runs.items():
-            seconds = [elapsed(lambda run=run, steps=steps: run(steps)) for steps in (SHORT, LONG)]
-            speeds[name].append((LONG - SHORT) * BATCH / (seconds[1] - seconds[0]))
-    mine = statistics.median(speeds["seqkit"])
-    print(f"training, {threads} thread(s), windows per second{load()}")
-    for name, found in speeds.items():
-        speed = statistics.median(found)
-        spread = f"{min(found):,.0f} to {max(found):,.0f}"
-        print(
-            f"  {name:<22}{speed:10,.0f}   ({spread:>16})   seqkit / it = {mine / speed:.2f}",
-            flush=True,
-        )
+    race_training(available(makers, panel), SHORT, LONG, BATCH, repeats, threads, clock)
 
 
 # ---------------------------------------------------------------- forecasting
@@ -261,7 +216,7 @@ def forecast(threads: int, repeats: int, panel: Panel) -> None:
         run()
     for _ in range(repeats):
         for name, run in runs.items():
-            seconds[name].append(elapsed(run))
+            seconds[name].append(elapsed(run, clock))
     print(f"forecasting {len(panel)} series x {HORIZON} steps, {threads} thread(s){load()}")
     mine = statistics.median(seconds[f"seqkit, {PATHS} paths"])
     for name, found in seconds.items():
@@ -303,28 +258,7 @@ def deepar_forecasts(panel: Panel) -> Forecasts:
 # ---------------------------------------------------------------- timing
 
 
-def available(makers: dict[str, Callable[[Panel], Run]], panel: Panel) -> dict[str, Run]:
-    runs: dict[str, Run] = {}
-    for name, make in makers.items():
-        try:
-            runs[name] = make(panel)
-        except ImportError as error:
-            print(f"{name}: {error.name} is not installed")
-    return runs
-
-
 clock = time.perf_counter
-
-
-def elapsed(function: Callable[[], object]) -> float:
-    start = clock()
-    function()
-    return clock() - start
-
-
-def load() -> str:
-    return f", load {os.getloadavg()[0]:.1f}"
-
 
 PARTS = {"training": train, "forecasting": forecast}
 
