@@ -11,6 +11,15 @@ from seqkit.kernels import chain
 from seqkit.persistence import Record
 
 
+def sum_by_row(weights: Array, index: Array | None, rows: int) -> Array:
+    """Weights (T, K) of steps, summed over the steps that show the same row, (rows, K); as they are without `index`."""
+    if index is None:
+        return weights
+    summed = np.zeros((rows, weights.shape[1]))
+    np.add.at(summed, index, weights)
+    return summed
+
+
 class HiddenChain(Record):
     """A Markov chain with one transition matrix.
 

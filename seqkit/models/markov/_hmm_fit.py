@@ -15,7 +15,7 @@ from seqkit.distributions import Emission, Rows
 from seqkit.kernels import chain
 from seqkit.persistence import Record
 
-from ._hmm_chain import HiddenChain
+from ._hmm_chain import HiddenChain, sum_by_row
 from ._hmm_moves import Moves
 
 
@@ -140,11 +140,9 @@ def _expect(evidence: Evidence, now: Parameters, hard: bool) -> Any:
 def _by_row(evidence: Evidence, found: Any) -> Any:
     """Weights of steps summed over the steps that share a row, where a constraint has kept them apart."""
     rows = evidence.rows
-    if evidence.allowed is None or rows.index is None:
+    if evidence.allowed is None:
         return found
-    weights = np.zeros((len(rows.values), found.weights.shape[1]))
-    np.add.at(weights, rows.index, found.weights)
-    return found._replace(weights=weights)
+    return found._replace(weights=sum_by_row(found.weights, rows.index, len(rows.values)))
 
 
 def _assign(evidence: Evidence, now: Parameters, steps: Any) -> chain.Expected:
@@ -152,11 +150,7 @@ def _assign(evidence: Evidence, now: Parameters, steps: Any) -> chain.Expected:
     path = now.chain.viterbi(*steps)
     K = now.chain.n_states
     initial, moves, visits = count_path(path.states, evidence.offsets, K)
-    index = evidence.rows.index
-    if index is not None:
-        weights = np.zeros((len(evidence.rows.values), K))
-        np.add.at(weights, index, visits)
-        visits = weights
+    visits = sum_by_row(visits, evidence.rows.index, len(evidence.rows.values))
     return chain.Expected(path.score, initial, moves, visits, np.empty((0, K)))
 
 
@@ -300,12 +294,7 @@ def _segmented(evidence: Evidence, K: int) -> Array:
     lengths = np.diff(evidence.offsets)
     step = np.arange(evidence.length) - np.repeat(evidence.offsets[:-1], lengths)
     soft = 0.9 * np.eye(K)[step * K // np.repeat(lengths, lengths)] + 0.1 / K
-    index = evidence.rows.index
-    if index is None:
-        return soft
-    weights = np.zeros((len(evidence.rows.values), K))
-    np.add.at(weights, index, soft)
-    return weights
+    return sum_by_row(soft, evidence.rows.index, len(evidence.rows.values))
 
 
 def _matched(

@@ -10,7 +10,7 @@ from seqkit.data.sequences import Array
 from seqkit.kernels import chain
 from seqkit.persistence import Record
 
-from ._hmm_chain import HiddenChain
+from ._hmm_chain import HiddenChain, sum_by_row
 from ._hmm_moves import Moves, shares
 
 
@@ -70,10 +70,7 @@ class SoftmaxChain(HiddenChain):
         found = chain.marginals(self.initial, matrix, logs, rows=index, offsets=offsets)
         pairs = chain.pair_marginals(self.initial, matrix, logs, rows=index, offsets=offsets)
         first = found.probabilities[offsets[:-1]].sum(0)
-        weights = found.probabilities
-        if index is not None:
-            weights = np.zeros_like(logs)
-            np.add.at(weights, index, found.probabilities)
+        weights = sum_by_row(found.probabilities, index, len(logs))
         last = found.probabilities[offsets[1:] - 1]
         return chain.Expected(found.log_partition, first, pairs, weights, last)
 

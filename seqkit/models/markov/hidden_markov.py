@@ -483,10 +483,10 @@ class HiddenMarkov(Pictures, Forecaster):
         if known is None and forbidden is None:
             return None
         K = len(self._names_of_states)
-        allowed = np.ones((len(data.values), K), dtype=bool)
-        if known is not None:
-            codes, _ = known_states(known, data, self._names_of_states)
-            allowed &= (codes[:, None] < 0) | (codes[:, None] == np.arange(K))
+        codes = None if known is None else known_states(known, data, self._names_of_states)[0]
+        allowed = allowed_by(codes, K)
+        if allowed is None:
+            allowed = np.ones((len(data.values), K), dtype=bool)
         if forbidden is not None:
             if isinstance(forbidden, pd.DataFrame):
                 strange = [c for c in forbidden.columns if c not in self._names_of_states]

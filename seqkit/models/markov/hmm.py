@@ -21,6 +21,7 @@ from seqkit.distributions import (
 from seqkit.kernels import chain
 from seqkit.models.given import GivenHeader
 
+from ._hmm_chain import sum_by_row
 from ._hmm_data import allowed_by, known_states, with_unknown
 from ._hmm_durations import DurationMoves, SemiMarkovChain
 from ._hmm_fit import (
@@ -323,12 +324,8 @@ class HMM(HiddenMarkov):
                 "labelled states are counted for plain transitions only; leave durations and covariates out"
             )
         first, counts, steps = count_path(known, evidence.offsets, K)
-        index = evidence.rows.index
-        weights = steps
-        if index is not None:
-            weights = np.zeros((len(evidence.rows.values), K))
-            np.add.at(weights, (index, known), 1.0)
         rows = evidence.rows
+        weights = sum_by_row(steps, rows.index, len(rows.values))
         if isinstance(emission, Categorical) and emission.unknown is not None:
             rows, weights = with_unknown(rows, weights, emission)
         found = chain.Expected(np.zeros(1), first, counts, weights, steps[:0])
@@ -377,10 +374,8 @@ class HMM(HiddenMarkov):
         K = start.chain.n_states
         if len(set(known[known >= 0].tolist())) < K:
             return start
-        weights = np.zeros((len(evidence.rows.values), K))
-        t = np.flatnonzero(known >= 0)
-        index = t if evidence.rows.index is None else evidence.rows.index[t]
-        np.add.at(weights, (index, known[t]), 1.0)
+        seen = (known[:, None] == np.arange(K)).astype(float)
+        weights = sum_by_row(seen, evidence.rows.index, len(evidence.rows.values))
         return Parameters(start.chain, emission.fit_weighted(evidence.rows, weights + 1e-3))
 
     def _exchangeable(self, emission: Emission, known: Array | None) -> bool:
