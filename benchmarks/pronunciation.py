@@ -97,9 +97,15 @@ def trainer(arguments: argparse.Namespace, examples: int) -> training.Trainer:
     )  # fmt: skip
 
 
+def reader(arguments: argparse.Namespace) -> nn.Core:
+    """Layers that read both ways and meet at every level."""
+    layers = (nn.Bidirectional(nn.LSTM(arguments.encoder)),) * arguments.layers
+    return nn.Stack(layers, dropout=arguments.dropout) if len(layers) > 1 else layers[0]
+
+
 def seq2seq(arguments: argparse.Namespace, examples: int) -> seqkit.Seq2Seq:
     return seqkit.Seq2Seq(
-        nn.Bidirectional(nn.LSTM(arguments.encoder, arguments.layers)),
+        reader(arguments),
         nn.LSTM(arguments.decoder),
         arguments.attention,
         dropout=arguments.dropout,
@@ -114,7 +120,7 @@ def seq2seq(arguments: argparse.Namespace, examples: int) -> seqkit.Seq2Seq:
 def ctc(arguments: argparse.Namespace, examples: int) -> seqkit.CTC:
     """Two frames for every letter; the few words that have more sounds than that are not learnt from."""
     return seqkit.CTC(
-        nn.Bidirectional(nn.LSTM(arguments.encoder, arguments.layers)),
+        reader(arguments),
         2,
         too_long="drop",
         dropout=arguments.dropout,

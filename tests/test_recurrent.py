@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 import dataclasses
+import math
 import subprocess
 import sys
 
@@ -46,6 +47,9 @@ SPECIFIED = {
 BOTH = {
     "concat": nn.Bidirectional(nn.LSTM(5, layers=2, learn_initial=True)),
     "sum": nn.Bidirectional(nn.GRU(5, dilations=(2,)), merge="sum"),
+    "stack": nn.Stack(
+        (nn.LSTM(4), nn.Bidirectional(nn.GRU(5)), nn.Bidirectional(nn.RNN(4))), dropout=0.3
+    ),
 }
 each_cell = pytest.mark.parametrize("name", CELLS)
 each_core = pytest.mark.parametrize("name", SPECIFIED)
@@ -437,6 +441,30 @@ def test_both_directions_are_those_of_torch():
     assert delays.receptive_field == 5 and delays(x.float(), mask).shape == (3, 9, 8)
 
 
+def test_a_stack_of_both_directions_is_the_deep_network_of_torch():
+    theirs = torch.nn.LSTM(3, 5, 2, batch_first=True, bidirectional=True).double()
+    core = nn.Stack((nn.Bidirectional(nn.LSTM(5)),) * 2).build(3).double()
+    for level, part in enumerate(core.cores):
+        own = [*part.forwards.cells[0].weights, *part.backwards.cells[0].weights]
+        both = [*theirs.all_weights[2 * level], *theirs.all_weights[2 * level + 1]]
+        for mine, their in zip(own, both, strict=True):
+            mine.data.copy_(their.data)
+    x = normal(3, 9, 3)
+    close(core(x), theirs(x)[0])
+    assert core.size == 10 and not core.causal
+
+
+def test_a_causal_stack_goes_on_step_by_step():
+    spec = nn.Stack((nn.TDNN((4,), kernel=3), nn.LSTM(5, layers=2), nn.MLP(6)), dropout=0.5)
+    core, x = stirred(spec.build(3, generator=seeded(2))), normal(2, 7, 3)
+    mask = torch.arange(7) < torch.tensor([7, 4])[:, None]
+    close(unrolled(core, x, core.initial(2), mask)[0], core(x, mask))
+    assert spec.causal and core.causal and core.receptive_field == math.inf
+    assert nn.Stack((nn.TDNN(4, kernel=3), nn.TDNN(4, kernel=2))).build(1).receptive_field == 4
+    with pytest.raises(TypeError, match="needs the whole sequence"):
+        build("stack").initial(2)
+
+
 @pytest.mark.parametrize("kind", ["attention", "last", "mean", "max"])
 def test_pooling_is_that_of_the_series_alone(kind):
     pool = stirred(nn.AttentionPooling(3, 4, generator=seeded()))
@@ -537,6 +565,11 @@ def test_a_cell_of_ones_own_is_one_method():
         (lambda: nn.RNN(8).build(3)(torch.zeros(2, 5, 3), torch.ones(2, 5)), ValueError, "boolean"),
         (lambda: nn.Bidirectional(nn.Bidirectional(nn.RNN(8))), TypeError, "causal core"),
         (lambda: nn.Bidirectional(nn.RNN(8).build(3)), TypeError, "not built yet"),
+        (lambda: nn.Bidirectional(nn.Stack((nn.Bidirectional(nn.RNN(8)),))), TypeError, "causal core"),
+        (lambda: nn.Stack(nn.RNN(8)), TypeError, "not built yet"),
+        (lambda: nn.Stack(()), ValueError, "at least one core"),
+        (lambda: nn.Stack((nn.RNN(8),), dropout=1.0), ValueError, "dropout is 1.0"),
+        (lambda: nn.CoreStack((nn.RNN(8).build(3), nn.RNN(8).build(3))), ValueError, "3 inputs stands on one of 8"),
         (lambda: nn.Bidirectional(nn.RNN(8), merge="mean"), ValueError, "merge must be"),
         (lambda: nn.BothDirections(nn.RNN(8).build(3), nn.RNN(9).build(3)), ValueError, "alike"),
         (lambda: nn.BothDirections(torch.nn.Linear(3, 3), nn.RNN(9).build(3)), TypeError, "Linear"),

@@ -19,10 +19,11 @@ _PUBLIC = {
     "feedforward": ["FeedForward"],
     "layers": ["ResidualBlock"],
     "tdnn": ["TimeDelay"],
-    "cores": ["Bidirectional", "Core", "GRU", "LSTM", "MLP", "RNN", "RecurrentCore", "TDNN"],
+    "cores": ["Bidirectional", "Core", "GRU", "LSTM", "MLP", "RNN", "RecurrentCore", "Stack", "TDNN"],
     "cells": ["Cell", "GRUCell", "LSTMCell", "RNNCell"],
     "recurrent": ["Recurrent", "map_state"],
     "bidirectional": ["BothDirections"],
+    "stack": ["CoreStack"],
     "ctc": ["ctc_loss", "frames_needed"],
     "crf": ["CRF", "bio"],
     "words": ["WordLayer"],
@@ -39,7 +40,7 @@ if TYPE_CHECKING:
     from .attention import AttentionPooling, last_pooling, max_pooling, mean_pooling
     from .bidirectional import BothDirections
     from .cells import Cell, GRUCell, LSTMCell, RNNCell
-    from .cores import GRU, LSTM, MLP, RNN, TDNN, Bidirectional, Core, RecurrentCore
+    from .cores import GRU, LSTM, MLP, RNN, TDNN, Bidirectional, Core, RecurrentCore, Stack
     from .crf import CRF, bio
     from .cross_attention import AdditiveAttention, CrossAttention, DotAttention
     from .ctc import ctc_loss, frames_needed
@@ -62,6 +63,7 @@ if TYPE_CHECKING:
     from .normalisation import BatchNorm, LayerNorm, norm
     from .perceptron import Hebbian, Perceptron, exclusive_or, threshold
     from .recurrent import Recurrent, map_state
+    from .stack import CoreStack
     from .tdnn import TimeDelay
     from .words import WordLayer
 
@@ -78,6 +80,7 @@ __all__ = [
     "Cell",
     "Classes",
     "Core",
+    "CoreStack",
     "CrossAttention",
     "DotAttention",
     "FamilyHead",
@@ -102,6 +105,7 @@ __all__ = [
     "RecurrentCore",
     "ResidualBlock",
     "Squared",
+    "Stack",
     "TDNN",
     "TimeDelay",
     "WordLayer",

@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from .bidirectional import BothDirections
     from .cells import Cell
     from .recurrent import Recurrent
+    from .stack import CoreStack
 
 
 class Core(Record, ABC):
@@ -324,6 +325,55 @@ class Bidirectional(Core):
 
         directions = [self.core.build(inputs, generator=generator) for _ in range(2)]
         return BothDirections(*directions, merge=self.merge)
+
+
+@dataclass(frozen=True, eq=False, repr=False)
+class Stack(Core):
+    """Cores one upon the other: a deep bidirectional network, or delays under a memory.
+
+    Layers of ``Bidirectional(LSTM(64, layers=2))`` meet at the top only; those of
+    ``Stack((Bidirectional(LSTM(64)), Bidirectional(LSTM(64))))`` meet at every level.
+
+    Parameters
+    ----------
+    cores : from the lowest to the highest.
+    dropout : share of what goes from one to the next set to zero in training.
+
+    Raises TypeError for what is no core that is not built yet; ValueError for none, and shares outside [0, 1).
+    Source: Graves, Mohamed, Hinton (2013).
+
+    >>> deep = Stack((TDNN((32,), kernel=5), Bidirectional(LSTM(32))), dropout=0.2)
+    >>> deep.causal, deep.build(3).size
+    (False, 64)
+    """
+
+    cores: Sequence[Core]
+    dropout: float = dataclasses.field(default=0.0, kw_only=True)
+
+    def __post_init__(self) -> None:
+        if isinstance(self.cores, Core) or not all(isinstance(core, Core) for core in self.cores):
+            raise TypeError(
+                "Stack needs cores that are not built yet, such as (seqkit.nn.TDNN(32), seqkit.nn.LSTM(64)); got "
+                f"{self.cores!r}"
+            )
+        if not self.cores:
+            raise ValueError("Stack needs at least one core, got none")
+        if not 0 <= self.dropout < 1:
+            raise ValueError(
+                f"dropout is {self.dropout!r}; it must be a share of at least 0 and below 1"
+            )
+
+    @property
+    def causal(self) -> bool:  # type: ignore[override]
+        return all(core.causal for core in self.cores)
+
+    def build(self, inputs: int, *, generator: torch.Generator | None = None) -> CoreStack:
+        from .stack import CoreStack
+
+        built: list[Any] = []
+        for core in self.cores:
+            built.append(core.build(built[-1].size if built else inputs, generator=generator))
+        return CoreStack(built, dropout=self.dropout)
 
 
 def _check_whole(name: str, value: object) -> None:
