@@ -269,15 +269,19 @@ class Forecaster(Model, ABC):
         if header.single != data.single:
             raise ValueError(f"x_new is {'one series' if data.single else 'a panel'}, the model was fitted to "
                              f"{'one series' if header.single else 'a panel'}")  # fmt: skip
-        positions = self._positions(data, header, "x_new")
-        parts = []
-        for i, last in enumerate(header.calendars):
-            found = np.flatnonzero(positions == i)
-            parts.append(
-                data.select(int(found[0])).continuing(last)
-                if len(found) and data.lengths[found[0]]
-                else Sequences.blank(Calendar(last.index[:0], last.step), header.columns)
-            )
+        found = np.full(len(header.keys), -1)
+        found[self._positions(data, header, "x_new")] = np.arange(len(data))
+        lengths, parts = data.lengths, []
+        ahead: dict[Any, Calendar] = {}  # series of a panel often go on alike
+        for i, last in zip(found.tolist(), header.calendars, strict=True):
+            if i < 0 or not lengths[i]:
+                none = Calendar(last.index[:0], last.step)
+                parts.append(Sequences.blank(none, header.columns))
+                continue
+            key = (last.index[-1], last.index.dtype, last.index.name, last.step, lengths[i])
+            if key not in ahead:
+                ahead[key] = last.ahead(int(lengths[i]))
+            parts.append(data.select(i).continuing(last, ahead[key]))
         return parts[0] if header.single else Sequences.join(parts, header.keys)
 
     def one_step(self, x: Any, *, covariates: Any = None) -> Distribution:

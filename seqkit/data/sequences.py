@@ -168,17 +168,19 @@ class Sequences(Record):
             )
         return parts[0] if self.single else _join(parts, self.keys)
 
-    def continuing(self, last: Calendar) -> Sequences:
+    def continuing(self, last: Calendar, follows: Calendar | None = None) -> Sequences:
         """This one sequence as the continuation of a calendar that ended with `last`, holes filled with NaN.
 
-        Sequences without times of their own (arrays) follow at once.
+        Sequences without times of their own (arrays) follow at once. `follows` is what follows `last`, as many entries
+        as the sequence has, where it is there already.
         """
-        mine, expected = self.calendars[0].index, last.future(len(self.values))
+        follows = last.ahead(len(self.values)) if follows is None else follows
+        mine, expected = self.calendars[0].index, follows.index
         by_position = isinstance(mine, pd.RangeIndex) and (
             mine.dtype != expected.dtype or (isinstance(last.step, int) and mine[0] == 0)
         )
-        if by_position:
-            return self._with_calendar(Calendar(expected, last.step))
+        if by_position or (mine.dtype == expected.dtype and expected.equals(mine)):
+            return self._with_calendar(follows)
         if not comparable(mine, expected):
             raise ValueError(
                 f"x_new has an index of {mine.dtype}, but the data seen so far one of {expected.dtype}; "
