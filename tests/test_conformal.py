@@ -8,7 +8,6 @@ import pytest
 
 import seqkit
 
-
 LEVELS = (50, 80, 95)
 
 
