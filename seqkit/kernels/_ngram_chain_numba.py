@@ -11,6 +11,9 @@ from math import exp, inf, log
 import numpy as np
 from numba import njit
 
+# Parts, never called from Python: without the wrappers for that, whose compilation takes as long again.
+inner = njit(no_cpython_wrapper=True, no_cfunc_wrapper=True)
+
 
 @njit(cache=True, inline="always")
 def _span(t, start, words, first, edge):  # type: ignore[no-untyped-def]
@@ -21,7 +24,7 @@ def _span(t, start, words, first, edge):  # type: ignore[no-untyped-def]
     return first[word], first[word + 1] - first[word]
 
 
-@njit(cache=True)
+@inner
 def _cells(start, stop, words, first, edge):  # type: ignore[no-untyped-def]
     """Where the table of every step of a sequence begins, when they follow each other; the last entry is their size."""
     begin = np.empty(stop - start + 1, np.int64)
@@ -35,7 +38,7 @@ def _cells(start, stop, words, first, edge):  # type: ignore[no-untyped-def]
     return begin
 
 
-@njit(cache=True)
+@inner
 def _widest(words, first):  # type: ignore[no-untyped-def]
     widest = 1
     for t in range(len(words)):
@@ -92,7 +95,7 @@ def viterbi(transition, words, offsets, first, labels, weight):  # type: ignore[
     return path, score
 
 
-@njit(cache=True)
+@inner
 def _forward(transition, words, start, stop, first, labels, weight, begin, alpha, widest):  # type: ignore[no-untyped-def]
     """Logs of p(pair | words so far) into `alpha`, table by table; returns log p(words and the end)."""
     edge = len(labels) - 1

@@ -361,7 +361,9 @@ class Autoregression(LinearResults):
         n = len(start.mean)
         cov = np.zeros((n, n)) if start.cov is None else start.cov
         args = (y, offset, fit.phi, fit.sigma, start.mean, cov)
-        args = tuple(np.require(a, requirements=["C", "W"]) for a in args)  # others are compiled anew
+        args = tuple(
+            np.require(a, requirements=["C", "W"]) for a in args
+        )  # others are compiled anew
         mean, variance, _, after, spread = companion_filter(*args)
         mean[unknown], variance[unknown] = np.nan, np.nan
         known = not spread.any()
