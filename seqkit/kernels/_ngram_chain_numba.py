@@ -7,12 +7,14 @@ of pairs has width(t - 1) x width(t) cells; the steps before the first one have 
 from __future__ import annotations
 
 from math import exp, inf, log
+from typing import Any
 
 import numpy as np
 from numba import njit
 
 # Parts, never called from Python: without the wrappers for that, whose compilation takes as long again.
-inner = njit(no_cpython_wrapper=True, no_cfunc_wrapper=True)
+PARTS: dict[str, Any] = {"no_cpython_wrapper": True, "no_cfunc_wrapper": True}
+inner = njit(**PARTS)
 
 
 @njit(cache=True, inline="always")

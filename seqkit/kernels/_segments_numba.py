@@ -2,12 +2,19 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 from numba import njit
 
 compiled = njit(cache=True, error_model="numpy")
 # Parts, never called from Python: without the wrappers for that, whose compilation takes as long again.
-inner = njit(error_model="numpy", no_cpython_wrapper=True, no_cfunc_wrapper=True)
+PARTS: dict[str, Any] = {
+    "error_model": "numpy",
+    "no_cpython_wrapper": True,
+    "no_cfunc_wrapper": True,
+}
+inner = njit(**PARTS)
 NEVER = -np.inf
 NEGLIGIBLE = -45.0  # e to this power is lost beside 1, also when there are thousands of it
 

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 from numba import njit
 
 # Parts, never called from Python: without the wrappers for that, whose compilation takes as long again.
-inner = njit(no_cpython_wrapper=True, no_cfunc_wrapper=True)
+PARTS: dict[str, Any] = {"no_cpython_wrapper": True, "no_cfunc_wrapper": True}
+inner = njit(**PARTS)
 
 
 @inner
