@@ -34,7 +34,7 @@ compare: $(STAMP)run  ## compare models on real datasets: a leaderboard, plots a
 	@$(BIN)/seqkit compare airline lynx sunspots nile co2 us_macro:realgdp --jobs 2 --out out
 
 test: $(STAMP)dev  ## the whole test suite, tutorials included
-	@$(BIN)/python -m pytest -n $(JOBS) --dist worksteal
+	@PYTHONDONTWRITEBYTECODE= $(BIN)/python -m pytest -n $(JOBS) --dist worksteal  # lessons are processes of their own
 
 lint: $(STAMP)dev  ## style and types
 	@$(BIN)/ruff check . && $(BIN)/ruff format --check . && $(BIN)/mypy

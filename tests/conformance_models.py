@@ -58,31 +58,31 @@ FORECASTERS = {
         channels=2,
     ),
     "VAR": Case(lambda: seqkit.VAR(2), channels=2),
-    "TDNN": Case(lambda: seqkit.TDNN(12, 6, seasonal=12, hidden=(8,), steps=30)),
+    "TDNN": Case(lambda: seqkit.TDNN(12, 6, seasonal=12, hidden=(8,), steps=8)),
     "TDNN-student-t": Case(
         lambda: seqkit.TDNN(
-            6, 2, seqkit.StudentT(), seasonal=1, hidden=(8,), steps=30, draws=20, ensemble=2
+            6, 2, seqkit.StudentT(), seasonal=1, hidden=(8,), steps=8, draws=20, ensemble=2
         )
     ),
-    "TDNN-each": Case(lambda: seqkit.TDNN(12, 4, seasonal=1, hidden=(), steps=30, panel="each")),
+    "TDNN-each": Case(lambda: seqkit.TDNN(12, 4, seasonal=1, hidden=(), steps=8, panel="each")),
     "TDNN-joint": Case(
-        lambda: seqkit.TDNN(6, 4, hidden=(8, 8), dilations=(1, 2), steps=30, channels="joint"),
+        lambda: seqkit.TDNN(6, 4, hidden=(8, 8), dilations=(1, 2), steps=8, channels="joint"),
         channels=2,
     ),
-    "LSTM": Case(lambda: seqkit.LSTMForecaster(12, 6, seasonal=12, hidden=8, steps=30)),
+    "LSTM": Case(lambda: seqkit.LSTMForecaster(12, 6, seasonal=12, hidden=8, steps=8)),
     "LSTM-decoder": Case(
         lambda: seqkit.LSTMForecaster(
-            12, 4, seqkit.StudentT(), seasonal=12, hidden=8, steps=30, draws=20, decoder=True
+            12, 4, seqkit.StudentT(), seasonal=12, hidden=8, steps=8, draws=20, decoder=True
         )
     ),
     "GRU-recursive": Case(
         lambda: seqkit.GRUForecaster(
-            12, 4, hidden=8, mode="recursive", seasonal=12, steps=30, draws=20, ensemble=2
+            12, 4, hidden=8, mode="recursive", seasonal=12, steps=8, draws=20, ensemble=2
         )
     ),
     "RNN-recursive": Case(
         lambda: seqkit.RNNForecaster(
-            12, 4, nn.Huber(), hidden=8, mode="recursive", seasonal=1, steps=30, draws=20
+            12, 4, nn.Huber(), hidden=8, mode="recursive", seasonal=1, steps=8, draws=20
         )
     ),
     "Core-recursive-joint": Case(
@@ -92,13 +92,13 @@ FORECASTERS = {
             4,
             mode="recursive",
             seasonal=12,
-            steps=30,
+            steps=8,
             draws=20,
             channels="joint",
         ),
         channels=2,
     ),
-    "ESRNN": Case(lambda: seqkit.ESRNN(12, 6, core=nn.LSTM(8), seasonal=12, steps=30)),
+    "ESRNN": Case(lambda: seqkit.ESRNN(12, 6, core=nn.LSTM(8), seasonal=12, steps=8)),
     "ESRNN-joint": Case(
         lambda: seqkit.ESRNN(
             12,
@@ -106,7 +106,7 @@ FORECASTERS = {
             nn.Huber(),
             nn.GRU(8),
             seasonal=4,
-            steps=30,
+            steps=8,
             draws=20,
             ensemble=2,
             channels="joint",

@@ -395,9 +395,10 @@ def test_gradients_are_right_also_at_zero_weights(scan):
 @pytest.mark.parametrize("function", ["log_partition", "filter", "marginals", "pair_marginals"])
 def test_first_and_second_derivatives_agree_with_differences(function, scan):
     twin = import_module("seqkit.kernels.chain_torch")
-    (initial, transition, potentials), rows, offsets = ragged(varying=True)
-    potentials = np.where(np.isinf(potentials), -3.0, potentials)
-    transition = transition + 0.1
+    (initial, transition, potentials), rows, _ = ragged(varying=True)
+    rows, offsets = rows[:6] % 4, np.array([0, 3, 4, 6])  # every weight is moved by itself
+    potentials = np.where(np.isinf(potentials), -3.0, potentials)[:4]
+    transition = transition[:6] + 0.1
 
     def run(*x):
         found = getattr(twin, function)(*x, rows=rows, offsets=offsets, scan=scan)
@@ -532,7 +533,7 @@ def test_rare_transitions_that_the_observations_insist_on(kernel):
 
 
 def test_a_long_run_does_not_underflow(kernel):
-    length = 6_000 if kernel.name == "torch" else 200_000
+    length = 3_000 if kernel.name == "torch" else 200_000
     rng = np.random.default_rng(1)
     initial, transition = rng.dirichlet(np.ones(4)), rng.dirichlet(np.ones(4), 4)
     potentials = rng.normal(-50.0, 3.0, (length, 4))

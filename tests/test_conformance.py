@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import copy
+import functools
 import pickle
 
 import numpy as np
@@ -26,6 +28,16 @@ def series(length: int = 96, channels: int = 1, seed: int = 0) -> pd.Series | pd
     if channels == 1:
         return pd.Series(values[:, 0], index=index, name="sales")
     return pd.DataFrame(values, index=index, columns=[f"c{i}" for i in range(channels)])
+
+
+@functools.cache
+def _fitted(case: Case) -> seqkit.base.Forecaster:
+    return case.make().fit(series(channels=case.channels))
+
+
+def fitted(case: Case) -> seqkit.base.Forecaster:
+    """The model fitted to `series`: a copy of one that all tests share."""
+    return copy.deepcopy(_fitted(case))
 
 
 def with_holes(y, share: float = 0.03):
@@ -93,7 +105,7 @@ def test_forecast_continues_the_calendar(case: Case):
 def test_same_data_same_model(case: Case):
     y = series(channels=case.channels)
     twice = case.make().fit(series(seed=5, channels=case.channels)).fit(y)
-    once = case.make().fit(y)
+    once = fitted(case)
     assert once == twice
     np.testing.assert_array_equal(numbers(once.predict(HORIZON)), numbers(twice.predict(HORIZON)))
 
@@ -101,7 +113,7 @@ def test_same_data_same_model(case: Case):
 @cases
 def test_array_period_and_frame_agree(case: Case):
     y = series(channels=case.channels)
-    reference = numbers(case.make().fit(y).predict(HORIZON))
+    reference = numbers(fitted(case).predict(HORIZON))
     periods = y.to_period("M")
     forecast = case.make().fit(periods).predict(HORIZON)
     assert isinstance(forecast.index, pd.PeriodIndex) and forecast.index[0] == pd.Period("2023-01")
@@ -163,8 +175,8 @@ def test_ragged_panel(case: Case):
 def test_update_is_a_filter_without_refitting(case: Case):
     y = series(channels=case.channels)
     past, new = y.iloc[:80], y.iloc[80:]
-    whole = case.make().fit(past).update(new)
-    pieces = case.make().fit(past)
+    begun = case.make().fit(past)
+    whole, pieces = copy.deepcopy(begun).update(new), copy.deepcopy(begun)
     for i in range(len(new)):
         pieces.update(new.iloc[i : i + 1])
     np.testing.assert_allclose(
@@ -173,10 +185,10 @@ def test_update_is_a_filter_without_refitting(case: Case):
     assert whole.predict(1).index[0] == pd.Timestamp("2023-01-31")
     if not case.missing:
         return
-    gap = case.make().fit(past).update(new.iloc[3:])
+    gap = copy.deepcopy(begun).update(new.iloc[3:])
     holes = new.copy()
     holes.iloc[:3] = np.nan
-    explicit = case.make().fit(past).update(holes)
+    explicit = begun.update(holes)
     np.testing.assert_allclose(
         numbers(gap.predict(HORIZON)), numbers(explicit.predict(HORIZON)), rtol=1e-9, atol=0
     )
@@ -187,7 +199,7 @@ def test_update_is_a_filter_without_refitting(case: Case):
 @cases
 def test_score_is_in_the_callers_units(case: Case):
     y = series(channels=case.channels)
-    model = case.make().fit(y)
+    model = fitted(case)
     score = model.score(y)
     assert model.score(y) == score
     factor = 8.0  # a power of two: exact in floating point
@@ -200,8 +212,7 @@ def test_score_is_in_the_callers_units(case: Case):
 
 @cases
 def test_saved_without_pickle_and_equal(case: Case, tmp_path):
-    y = series(channels=case.channels)
-    model = case.make().fit(y)
+    model = fitted(case)
     path = model.save(tmp_path / "model.seqkit")
     loaded = seqkit.load(path)
     assert loaded == model and repr(loaded) == repr(model)

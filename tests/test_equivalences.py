@@ -202,8 +202,8 @@ def test_a_field_whose_scores_are_log_probabilities_is_a_hidden_markov_model():
 
 def test_a_generator_that_sees_one_symbol_is_a_markov_chain():
     words = ["abab", "ba", "abba", "bbab", "aab"]
-    exact = seqkit.training.Trainer(optimizer="lbfgs", precision="float64", steps=300)
-    core = nn.MLP(16, activation="tanh")
+    exact = seqkit.training.Trainer(optimizer="lbfgs", precision="float64", steps=30)
+    core = nn.MLP(4, activation="tanh")
     generator = seqkit.SequenceGenerator(core, trainer=exact).fit(words)
     ended = [["<s>", *word, "</s>"] for word in words]
     chain = seqkit.MarkovChain(never_left="absorbing").fit(ended)

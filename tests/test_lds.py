@@ -493,9 +493,9 @@ def test_matrices_that_vary_in_time():
 
 def test_restarts_keep_the_best():
     frame = with_gaps(drawn(120))
-    one, three = (LDS(3, start="random", n_init=n, seed=4).fit(frame) for n in (1, 3))
-    assert three.log_likelihood_ >= one.log_likelihood_
-    assert LDS(3, start="random", seed=4).fit(frame) == one
+    one, three = (LDS(3, start="random", n_init=n, tol=1e-3, seed=6).fit(frame) for n in (1, 3))
+    assert three.log_likelihood_ > one.log_likelihood_ + 1
+    assert LDS(3, start="random", tol=1e-3, seed=6).fit(frame) == one
 
 
 def test_scaled_and_saved(tmp_path):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cache, cached_property
 from itertools import pairwise
 from typing import Any
 
@@ -45,13 +46,13 @@ class Oracle:
     def top(self) -> float:
         return self.log_weight.max()
 
-    @property
+    @cached_property
     def log_partition(self) -> float:
         if self.top == -np.inf:
             return -np.inf
         return float(self.top + np.log(np.exp(self.log_weight - self.top).sum()))
 
-    @property
+    @cached_property
     def probability(self) -> Array:
         return np.exp(self.log_weight - np.longdouble(self.log_partition))
 
@@ -140,6 +141,13 @@ def make(case: str) -> tuple[Array, Array, Array, Array]:
     return initial * weight, transition * weight, durations * weight, potentials
 
 
+@cache
+def exactly(case: str, censored: bool, length: int | None = None) -> Oracle:
+    """What enumeration says of a case, or of its first steps."""
+    *arrays, potentials = make(case)
+    return oracle(*arrays, potentials[:length], censored)
+
+
 def same(actual: Any, expected: Any, tolerance: float = 1e-12) -> None:
     np.testing.assert_allclose(actual, expected, rtol=tolerance, atol=tolerance)
 
@@ -147,8 +155,7 @@ def same(actual: Any, expected: Any, tolerance: float = 1e-12) -> None:
 @each_end
 @each_case
 def test_sums_over_segmentations_are_those_of_enumeration(case, censored):
-    arrays = make(case)
-    exact = oracle(*arrays, censored)
+    arrays, exact = make(case), exactly(case, censored)
     first, moves, durations, marginals = exact.counts()
     same(segments.log_partition(*arrays, censored=censored), [exact.log_partition])
     found = segments.marginals(*arrays, censored=censored)
@@ -165,32 +172,29 @@ def test_sums_over_segmentations_are_those_of_enumeration(case, censored):
 @each_end
 @each_case
 def test_filter_is_enumeration_of_the_steps_so_far(case, censored):
-    initial, transition, durations, potentials = make(case)
-    found = segments.filter(initial, transition, durations, potentials, censored=censored)
-    for t in range(len(potentials)):
-        exact = oracle(initial, transition, durations, potentials[: t + 1], True)
-        same(found.probabilities[t], exact.counts()[3][-1])
-    exact = oracle(initial, transition, durations, potentials, censored)
-    same(found.log_partition, [exact.log_partition])
+    arrays = make(case)
+    found = segments.filter(*arrays, censored=censored)
+    for t in range(len(arrays[-1])):
+        same(found.probabilities[t], exactly(case, True, t + 1).counts()[3][-1])
+    same(found.log_partition, [exactly(case, censored).log_partition])
 
 
 @each_end
 @each_case
 def test_the_best_segmentation_is_that_of_enumeration(case, censored):
-    arrays = make(case)
-    exact = oracle(*arrays, censored)
+    arrays, exact = make(case), exactly(case, censored)
     found = segments.viterbi(*arrays, censored=censored)
-    best = max(exact.by_cut().values())
+    shares = exact.by_cut()
+    best = max(shares.values())
     same(found.score, exact.log_partition + np.log(best))
     key = tuple(found.states.tolist()), tuple(np.flatnonzero(found.starts).tolist())
-    same(exact.by_cut()[key], best)  # of tied segmentations any is right
+    same(shares[key], best)  # of tied segmentations any is right
 
 
 @each_end
 @pytest.mark.parametrize("case", ["plain", "diagonal", "forced", "zeros", "longer-than-data"])
 def test_sampled_paths_have_the_frequencies_of_enumeration(case, censored):
-    arrays = make(case)
-    exact = oracle(*arrays, censored)
+    arrays, exact = make(case), exactly(case, censored)
     count = 10_000
     paths = segments.sample(*arrays, count, np.random.default_rng(0), censored=censored)
     truth: dict[tuple, float] = {}

@@ -141,7 +141,7 @@ def test_sampled_paths_of_a_linear_network_are_those_of_the_autoregression():
 @pytest.mark.parametrize("ensemble", [1, 2])
 def test_every_head_forecasts_a_season(head, ensemble):
     y = monthly()
-    model = seqkit.TDNN(24, 6, head, hidden=(16,), ensemble=ensemble, steps=150, lr=3e-3, draws=100)
+    model = seqkit.TDNN(24, 6, head, hidden=(16,), ensemble=ensemble, steps=50, lr=3e-3, draws=100)
     model.fit(y.iloc[:-6])
     near, far = model.predict(6), model.predict(12)
     assert np.abs(near.median - y.iloc[-6:]).mean() < 4  # the season alone moves by 20

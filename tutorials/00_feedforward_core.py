@@ -186,7 +186,7 @@ def network(seed: int = 0, **options) -> OneToOne:
 
 
 def learn(task: OneToOne, data, **options):
-    defaults = {"lr": 5e-3, "steps": 800, "evaluate_every": 20, "device": "cpu"}
+    defaults = {"lr": 5e-3, "steps": 600, "evaluate_every": 20, "device": "cpu"}
     return training.fit(task, data, validation=watched, **(defaults | options))
 
 
@@ -228,7 +228,7 @@ members = []
 for seed in range(5):
     drawn = np.random.default_rng(seed).integers(16, size=16)
     task = network(seed)
-    training.fit(task, (few[0][drawn], few[1][drawn]), lr=5e-3, steps=300, device="cpu")
+    training.fit(task, (few[0][drawn], few[1][drawn]), lr=5e-3, steps=200, device="cpu")
     members.append((task.point(line), task.point(torch.from_numpy(unseen[0]))))
 fits["average of 5"] = torch.stack([fit for fit, _ in members]).mean(0)
 average = torch.stack([point for _, point in members]).mean(0)
@@ -239,7 +239,7 @@ table = pd.DataFrame({"error against the truth": errors}).round(4)
 table["training loss"] = pd.Series({k: h.loss[-1] for k, h in runs.items()}).round(3)
 table["loss on unseen data"] = pd.Series(losses).round(3)
 table["steps"] = pd.Series(
-    {k: f"{h.step[-1]}" for k, h in runs.items()} | {"average of 5": "5 x 300"}
+    {k: f"{h.step[-1]}" for k, h in runs.items()} | {"average of 5": "5 x 200"}
 )
 print(table.to_string(na_rep=""))
 
@@ -249,7 +249,7 @@ for top, low, (name, history) in zip(axes[:5], axes[5:], runs.items(), strict=Tr
     top.plot(history.step, history.validation, color=RED, lw=1.6, label="watched")
     top.axhline(0.09, color=INK, lw=0.8, ls=":")
     top.axvline(history.best_step, color=INK, lw=0.8, alpha=0.4)
-    top.set(ylim=(0, 0.5), xlim=(0, 800), xlabel="step")
+    top.set(ylim=(0, 0.5), xlim=(0, 600), xlabel="step")
     title(top, name)
     shown = many if name == "more data" else few
     low.plot(shown[0], shown[1], ".", color=INK, alpha=0.5, ms=3 if name == "more data" else 6)
@@ -273,7 +273,7 @@ y = (np.sin(3 * x[:, 0]) * np.cos(2 * x[:, 1])).astype(np.float32)
 
 def course(**options):
     core = nn.FeedForward(2, (24, 24), 1, activation="tanh", generator=generator(2))
-    options = {"steps": 300, "batch_size": 64, "evaluate_every": 10, "device": "cpu"} | options
+    options = {"steps": 200, "batch_size": 64, "evaluate_every": 10, "device": "cpu"} | options
     return training.fit(OneToOne(core, nn.Squared()), (x, y), **options)
 
 

@@ -226,7 +226,7 @@ save(figure, "05_carousel.png")
 
 # ---------------------------------------------------------------------------------------------
 heading("6. The adding problem")
-# Every step shows a number and a mark; two of 60 steps are marked, and the sum of their numbers is asked for at the
+# Every step shows a number and a mark; two of 40 steps are marked, and the sum of their numbers is asked for at the
 # end. Who always says 1 has a mean squared error of 1/6. All examples are new, so the loss is that on unseen data.
 
 
@@ -294,7 +294,9 @@ def learn(spec, data, inputs: int, head, lag: int, enough: float, **options):
 specs = {"LSTM": nn.LSTM(32), "GRU": nn.GRU(32), "vanilla": nn.RNN(32)}
 added = {}
 for name, spec in specs.items():
-    added[name] = learn(spec, Adding(60), 2, nn.Squared(), 60, 0.005, lr=1e-2, steps=500)
+    added[name] = learn(
+        spec, Adding(40), 2, nn.Squared(), 40, 0.005, lr=2e-2, steps=400, batch_size=16
+    )
 
 # ---------------------------------------------------------------------------------------------
 heading("7. Copying from memory")
@@ -331,13 +333,13 @@ for ax, runs, guess in ((axes[0], added, 1 / 6), (axes[1], copied, math.log(KIND
     ax.set(xlabel="step")
 axes[0].set_ylabel("loss on new examples")
 axes[0].legend(frameon=False, fontsize="small")
-title(axes[0], "Adding, 60 steps (dotted: always 1)")
+title(axes[0], "Adding, 40 steps (dotted: always 1)")
 title(axes[1], "Copying over 30 steps (dotted: guessing)")
 save(figure, "05_memory.png")
 
 # What has the LSTM learnt? The gates tell: the input gate opens at the marks, the forget gate stays open.
 
-example = Adding(60).batch(torch.tensor([7]))
+example = Adding(40).batch(torch.tensor([7]))
 marks = torch.nonzero(example.inputs[0, :, 1])[:, 0].tolist()
 said = instruments.gates(added["LSTM"][0].core, example.inputs)
 inlet = said[0]["input"].mean(axis=1)

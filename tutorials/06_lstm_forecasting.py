@@ -167,9 +167,9 @@ offers = {k: pd.DataFrame({"offer": o}, index=days) for k, (_, o) in zip(names, 
 HORIZON = 14
 step_by_step = seqkit.LSTMForecaster(
     28, HORIZON, seqkit.NegativeBinomial(), hidden=32, mode="recursive", calendar=("weekday",),
-    lr=5e-3, batch_size=64, steps=300, seed=0, draws=100,
+    lr=5e-3, batch_size=64, steps=200, seed=0, draws=100,
 )  # fmt: skip
-settings = {"seasonal": 7, "seed": 0, "lr": 3e-3, "batch_size": 64, "steps": 300}
+settings = {"seasonal": 7, "seed": 0, "lr": 3e-3, "batch_size": 64, "steps": 200}
 models = {
     "AR(14)": seqkit.AR(14, trend="c"),
     "TDNN": seqkit.TDNN(28, HORIZON, hidden=(64,), **settings),

@@ -121,7 +121,7 @@ heading("3. What a word tells by its form")
 # A network that maps each word by itself sees no neighbours at all. With one vector a word it is lost where the word
 # is new; reading the characters, and the prefixes and suffixes, it is not.
 
-options = {"words": True, "lr": 5e-3, "steps": 120}
+options = {"words": True, "lr": 5e-3, "steps": 90}
 judge(
     "words alone, each by itself",
     seqkit.Tagger(nn.MLP(32), chars=False, forms=False, **options).fit(*train),
@@ -137,7 +137,7 @@ heading("4. Why the future matters")
 judge("TDNN, 3 words back", seqkit.Tagger(nn.TDNN((48,), kernel=4), **options).fit(*train))
 forwards = seqkit.Tagger(nn.LSTM(48), **options).fit(*train)
 judge("LSTM", forwards)
-both = seqkit.BiLSTMTagger(32, crf=True, dropout=0.1, lr=5e-3, steps=150).fit(*train)
+both = seqkit.BiLSTMTagger(32, crf=True, dropout=0.1, lr=5e-3, steps=110).fit(*train)
 judge("BiLSTM-CRF", both)
 
 # What each believes of every word, as the sentence is read to its end:

@@ -2,11 +2,20 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 from numba import njit
 
 # Division by zero gives inf, as in NumPy: no checks to compile, and none are needed.
 compiled = njit(cache=True, error_model="numpy")
+# Parts, never called from Python: without the wrappers for that, whose compilation takes as long again.
+PARTS: dict[str, Any] = {
+    "error_model": "numpy",
+    "no_cpython_wrapper": True,
+    "no_cfunc_wrapper": True,
+}
+inner = njit(**PARTS)
 
 
 @compiled
@@ -70,7 +79,7 @@ def filter_rows(y, phi, R, delta, sigma2, mean, cov, means, variances):
         settled = not missing and change <= 1e-12 * F
 
 
-@compiled
+@inner
 def _rows(P, cross, weight, phi, nd, out):
     """out = T (P - weight cross cross'): the update of a row, carried to the next.
 
@@ -95,7 +104,7 @@ def _rows(P, cross, weight, phi, nd, out):
             out[i, j] = P[i - 1, j] - g * cross[j]
 
 
-@compiled
+@inner
 def _columns(A, phi, delta, used, R, sigma2, out):
     """out = A T' + sigma2 R R', symmetric."""
     r, nd = phi.shape[0], delta.shape[0]

@@ -2,13 +2,19 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 from numba import njit
 
 BLOCK = 2048  # numbers at a time: a block and its products stay in the first cache
+# Parts, never called from Python: without the wrappers for that. Nearly all go by loops: numba takes
+# seconds to compile statements on whole arrays.
+INNER: dict[str, Any] = {"no_cpython_wrapper": True, "no_cfunc_wrapper": True}
+SUMS: dict[str, Any] = {**INNER, "fastmath": {"reassoc", "contract"}}
 
 
-@njit(cache=True, fastmath={"reassoc", "contract"})
+@njit(**SUMS)
 def _sum(z):  # type: ignore[no-untyped-def]
     total = 0.0
     for t in range(len(z)):
@@ -16,7 +22,7 @@ def _sum(z):  # type: ignore[no-untyped-def]
     return total
 
 
-@njit(cache=True, fastmath={"reassoc", "contract"})
+@njit(**SUMS)
 def _dots(now, z, order, out):  # type: ignore[no-untyped-def]
     """out[j k + b] += sum_t now_t z[b, order + t - j], four sums at a time so that now_t is read once for them.
 
@@ -47,7 +53,7 @@ def _dots(now, z, order, out):  # type: ignore[no-untyped-def]
         out[s] += a
 
 
-@njit(cache=True)
+@njit(**INNER)
 def _products(y, order, shift):  # type: ignore[no-untyped-def]
     """sum_{t >= p} z_{t,a} z_{t-j,b} as [a, j k + b], and sum_{t >= p} z_t; z = y - shift."""
     length, k = y.shape
@@ -71,13 +77,18 @@ def _products(y, order, shift):  # type: ignore[no-untyped-def]
     return products, total
 
 
-@njit(cache=True)
-def _gram(head, tail, products, total, rows, constant):  # type: ignore[no-untyped-def]
+@njit(**INNER)
+def _gram(y, shift, p, products, total, rows, constant):  # type: ignore[no-untyped-def]
     """Lower triangle of the Gram matrix of [1, z_{t-1}, .., z_{t-p}, z_t] from lag products and both ends.
 
-    head (p, k) holds z_0 .. z_{p-1}, tail (p, k) z_{T-p} .. z_{T-1}.
+    z_t = y_t - shift; `rows` of y's rows come after the first p.
     """
-    p, k = head.shape
+    k = len(shift)
+    head, tail = np.empty((p, k)), np.empty((p, k))  # z_0 .. z_{p-1} and z_{T-p} .. z_{T-1}
+    for t in range(p):
+        for a in range(k):
+            head[t, a] = y[t, a] - shift[a]
+            tail[t, a] = y[rows + t, a] - shift[a]
     q, size = (1 if constant else 0), p * k
     lagged = np.empty((size + k, size + k))  # blocks in the order z_t, z_{t-1}, .., z_{t-p}
     for i in range(size + k):
@@ -93,9 +104,14 @@ def _gram(head, tail, products, total, rows, constant):  # type: ignore[no-untyp
                         - tail[p - 1 - i, a] * tail[p - 1 - j, b]
                     )
     gram = np.zeros((q + size + k, q + size + k))
-    gram[q : q + size, q : q + size] = lagged[k:, k:]
-    gram[q + size :, q : q + size] = lagged[k:, :k].T
-    gram[q + size :, q + size :] = lagged[:k, :k]
+    for i in range(size):
+        for j in range(size):
+            gram[q + i, q + j] = lagged[k + i, k + j]
+    for a in range(k):
+        for i in range(size):
+            gram[q + size + a, q + i] = lagged[k + i, a]
+        for b in range(k):
+            gram[q + size + a, q + size + b] = lagged[a, b]
     if constant:
         gram[0, 0] = rows
         for a in range(k):
@@ -107,7 +123,7 @@ def _gram(head, tail, products, total, rows, constant):  # type: ignore[no-untyp
     return gram
 
 
-@njit(cache=True)
+@njit(**INNER)
 def _cholesky(gram, size):  # type: ignore[no-untyped-def]
     """The factor, and the smallest diagonal of it over the first `size` columns scaled to length one (0: none)."""
     n = len(gram)
@@ -130,19 +146,21 @@ def _cholesky(gram, size):  # type: ignore[no-untyped-def]
     return lower, worst
 
 
-@njit(cache=True)
+@njit(**INNER)
 def _criteria(lower, q, order, k, rows, penalty):  # type: ignore[no-untyped-def]
     """The criterion of the nested orders 0 .. p: residual sums are squares of ever more of the last rows."""
     criteria = np.empty(order + 1)
     size = q + order * k
-    rss = np.ascontiguousarray(lower[size:, size:])
-    total = np.zeros((k, k))
+    total, mean = np.zeros((k, k)), np.zeros((k, k))
     for a in range(k):
         for b in range(a + 1):
-            for m in range(k):
-                total[a, b] += rss[a, m] * rss[b, m]
+            for m in range(size, size + k):
+                total[a, b] += lower[size + a, m] * lower[size + b, m]
     for p in range(order, -1, -1):
-        factor, _ = _cholesky(total / rows, k)
+        for a in range(k):
+            for b in range(a + 1):
+                mean[a, b] = total[a, b] / rows
+        factor, _ = _cholesky(mean, k)
         log_det = 0.0
         for a in range(k):
             log_det += 2.0 * np.log(max(factor[a, a], 1e-150))
@@ -173,27 +191,32 @@ def fit_lags(y, order, constant, penalty):  # type: ignore[no-untyped-def]
             for t in range(length):
                 for a in range(k):
                     shift[a] += y[t, a]
-        shift /= length
+        for a in range(k):
+            shift[a] /= length
     products, total = _products(y, order, shift)
-    if not np.all(np.isfinite(products)):
-        return 0.0, none, nothing, none, 0, nothing
+    for a in range(k):
+        for i in range(products.shape[1]):
+            if not np.isfinite(products[a, i]):
+                return 0.0, none, nothing, none, 0, nothing
     q, rows = (1 if constant else 0), length - order
-    head, tail = y[:order] - shift, y[length - order :] - shift
-    gram = _gram(head, tail, products, total, rows, constant)
+    gram = _gram(y, shift, order, products, total, rows, constant)
     lower, worst = _cholesky(gram, q + order * k)
     criteria = nothing
     if penalty >= 0.0 and worst > 0.0:
         criteria = _criteria(lower, q, order, k, rows, penalty)
-        best = np.argmin(criteria)
+        best = 0
+        for p in range(1, order + 1):
+            best = p if criteria[p] < criteria[best] else best
         if best < order:  # the rows that only the larger order had to leave out come in
             for t in range(best, order):
                 for a in range(k):
-                    total[a] += head[t, a]
+                    now = y[t, a] - shift[a]
+                    total[a] += now
                     for j in range(best + 1):
                         for b in range(k):
-                            products[a, j * k + b] += head[t, a] * head[t - j, b]
-            rows, tail = length - best, tail[order - best :]
-            gram = _gram(head[:best], tail, products, total, rows, constant)
+                            products[a, j * k + b] += now * (y[t - j, b] - shift[b])
+            rows = length - best
+            gram = _gram(y, shift, best, products, total, rows, constant)
             order = best
             lower, again = _cholesky(gram, q + order * k)
             worst = min(worst, again)
@@ -203,7 +226,7 @@ def fit_lags(y, order, constant, penalty):  # type: ignore[no-untyped-def]
     return worst, coef, inverse, rss, rows, criteria
 
 
-@njit(cache=True)
+@njit(**INNER)
 def _solve(lower, q, size, shift):  # type: ignore[no-untyped-def]
     """Coefficients for the unshifted series, the diagonal of the inverse Gram for them, and the residual sums."""
     k = len(shift)

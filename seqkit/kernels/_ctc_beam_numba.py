@@ -12,10 +12,10 @@ import math
 import numpy as np
 from numba import njit
 
-from ._chain_numba import COMPILED
+from ._chain_numba import COMPILED, INNER
 
 
-@njit(**COMPILED)
+@njit(**INNER)
 def found_or_made(parent, label, nodes, links, table):  # type: ignore[no-untyped-def]
     """The node of a prefix one label longer, and how many nodes there are now. links (capacity, 2): parent, label."""
     mask = len(table) - 1
@@ -30,7 +30,7 @@ def found_or_made(parent, label, nodes, links, table):  # type: ignore[no-untype
     return nodes, nodes + 1
 
 
-@njit(**COMPILED)
+@njit(**INNER)
 def offer(rank, code, ranks, codes, held):  # type: ignore[no-untyped-def]
     """Keep a candidate if it is among the best so far (a heap with the worst on top); returns how many are held."""
     if held < len(ranks):
@@ -105,7 +105,7 @@ def step(log_y, rows, first_order, size, nodes, beam, tree, room):  # type: igno
     return replaced(log_y, rows, first_order, held, nodes, beam, tree, work, codes)
 
 
-@njit(**COMPILED)
+@njit(**INNER)
 def replaced(log_y, rows, first_order, held, nodes, beam, tree, work, codes):  # type: ignore[no-untyped-def]
     """The candidates that are held become the beam."""
     (ids, mass, prior), (links, table, slot) = beam, tree
@@ -132,11 +132,14 @@ def replaced(log_y, rows, first_order, held, nodes, beam, tree, work, codes):  #
 
 
 @njit(**COMPILED)
-def search(log_y, rows, size, nodes, beam, tree, room):  # type: ignore[no-untyped-def]
-    """All frames with a prior that depends on the last label alone; the scale is summed."""
+def search(log_y, rows, first_order, size, nodes, beam, tree, room):  # type: ignore[no-untyped-def]
+    """All frames with a prior that depends on the last label alone; the scale is summed.
+
+    `first_order` is True; written here as a number, it would have `step` compiled twice.
+    """
     scale = 0.0
     for t in range(len(log_y)):
-        size, nodes, gain = step(log_y[t], rows, True, size, nodes, beam, tree, room)
+        size, nodes, gain = step(log_y[t], rows, first_order, size, nodes, beam, tree, room)
         scale += gain
         if not size:
             break

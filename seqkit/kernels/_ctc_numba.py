@@ -51,7 +51,7 @@ FAINT = 1e-300  # a weight below this is zero, and its sequence looked at
 _exp = exponential(-700.0)  # clamped below FAINT
 
 
-@njit(**COMPILED)
+@njit(**INNER)
 def needed(labels):  # type: ignore[no-untyped-def]
     """Frames that the first j labels take at least, (L + 1,): one each, and a blank between equal neighbours."""
     frames = np.zeros(len(labels) + 1, np.int64)
@@ -205,7 +205,7 @@ def backward(p, columns, skip, span, F, y, ahead, scales, out, length, L, K, W):
             put(there, column, get(there, column) + grounded(get(joint, j)))
 
 
-@njit(**COMPILED)
+@njit(**INNER)
 def sound(F, frames, length, W):  # type: ignore[no-untyped-def]
     """Whether nothing that can be reached, and reaches the end, has underflowed."""
     L, stride = len(frames) - 1, 2 * W + 16
@@ -318,7 +318,7 @@ def run(u, normalise, lengths, labels, columns, offsets, wanted, log_z, out):  #
                 out[n, t, k] = p[t * wide + k] - value if wanted == GRADIENT else value
 
 
-@njit(**COMPILED)
+@njit(**INNER)
 def summed(a, b):  # type: ignore[no-untyped-def]
     """log(exp(a) + exp(b))."""
     if a < b:

@@ -2,10 +2,19 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 from numba import njit
 
 compiled = njit(cache=True, error_model="numpy")
+# Parts, never called from Python: without the wrappers for that, whose compilation takes as long again.
+PARTS: dict[str, Any] = {
+    "error_model": "numpy",
+    "no_cpython_wrapper": True,
+    "no_cfunc_wrapper": True,
+}
+inner = njit(**PARTS)
 
 
 @compiled
@@ -130,7 +139,9 @@ def first(y, begin, count, periods, level, season):
     """Level and seasonals of count[i] rows from begin[i] on, see ``starts``; both come in as zeros."""
     for i in range(begin.shape[0]):
         for c in range(y.shape[1]):
-            left = y[begin[i] : begin[i] + count[i], c].astype(np.float64)
+            left = np.empty(count[i])
+            for t in range(count[i]):
+                left[t] = y[begin[i] + t, c]
             at, longest = 0, 1
             for period in periods:
                 by_phase(left, period, season[i, c, at : at + period])
@@ -139,7 +150,7 @@ def first(y, begin, count, periods, level, season):
             level[i, c] = mean(left[:longest], mean(left, 0.0))
 
 
-@compiled
+@inner
 def by_phase(left, period, season):
     """Means by phase over whole cycles, without the line through the cycles' means; taken off `left`."""
     cycles = left.shape[0] // period
@@ -154,15 +165,16 @@ def by_phase(left, period, season):
         if not np.isnan(away):
             total[j] += away
             seen[j] += 1.0
-    found = np.where(seen > 0.0, total / np.maximum(seen, 1.0), np.nan)
-    centre = mean(found, 0.0)
     for j in range(period):
-        season[j] = 0.0 if np.isnan(found[j]) else found[j] - centre
+        total[j] = total[j] / seen[j] if seen[j] > 0.0 else np.nan
+    centre = mean(total, 0.0)
+    for j in range(period):
+        season[j] = 0.0 if np.isnan(total[j]) else total[j] - centre
     for t in range(left.shape[0]):
         left[t] -= season[t % period]
 
 
-@compiled
+@inner
 def line(values):
     """Slope of the least-squares line through what is observed, 0 where that is fewer than two."""
     n, place, level = 0, 0.0, 0.0
@@ -178,7 +190,7 @@ def line(values):
     return above / below if below > 0.0 else 0.0
 
 
-@compiled
+@inner
 def mean(values, otherwise):
     """Mean of what is observed, `otherwise` where nothing is."""
     n, total = 0, 0.0

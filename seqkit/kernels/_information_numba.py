@@ -22,18 +22,24 @@ COMPILED: dict[str, Any] = {
     "error_model": "numpy",
     "fastmath": {"reassoc", "contract", "nsz"},
 }
+INNER: dict[str, Any] = {
+    **COMPILED,
+    "cache": False,
+    "no_cpython_wrapper": True,
+    "no_cfunc_wrapper": True,
+}  # parts, never called from Python: the wrappers for that take as long again to compile
 DIFFUSE_TOLERANCE = 1e-9  # of z'P_inf z relative to its terms, below which a value says nothing new
 SETTLED = 1e-14  # relative change at which a gain counts as converged
 _LOG_2PI = float(np.log(2 * np.pi))
 
 
-@njit(**COMPILED)
+@njit(**INNER)
 def copy(source, target):  # type: ignore[no-untyped-def]
     for j in range(len(target)):
         target[j] = source[j]
 
 
-@njit(**COMPILED)
+@njit(**INNER)
 def carry(  # type: ignore[no-untyped-def]
     starts, columns, weights, dweights, turning, sums, runs, q, S, out, layers, diffuse, u,
 ):  # fmt: skip
@@ -100,7 +106,7 @@ def carry(  # type: ignore[no-untyped-def]
                 out[i, layer * n + i] += q[layer, i]
 
 
-@njit(**COMPILED)
+@njit(**INNER)
 def shrink(S, M, F, K, work, layers, diffuse, base):  # type: ignore[no-untyped-def]
     """What a value takes from every layer, given M = P z and F = z'P z + r of each.
 

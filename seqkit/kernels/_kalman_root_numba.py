@@ -10,7 +10,38 @@ from __future__ import annotations
 import numpy as np
 from numba import njit
 
-from ._kalman_numba import ALL, COMPILED, LOG_2PI, carry_mean
+from ._kalman_numba import ALL, COMPILED, INNER, LOG_2PI, carry_mean
+
+
+@njit(**INNER)
+def sort_rows(wide, order, size, out):  # type: ignore[no-untyped-def]
+    """out <- the rows of `wide`, large ones first; by hand, since numba takes seconds to compile a sort."""
+    rows, n = wide.shape
+    for i in range(rows):
+        largest = 0.0
+        for j in range(n):
+            largest = max(largest, abs(wide[i, j]))
+        place = i
+        while place > 0 and size[place - 1] < largest:
+            order[place], size[place] = order[place - 1], size[place - 1]
+            place -= 1
+        order[place], size[place] = i, largest
+    for i in range(rows):
+        place = order[i]
+        for j in range(n):
+            out[i, j] = wide[place, j]
+
+
+@njit(**INNER)
+def spread(S, out, t):  # type: ignore[no-untyped-def]
+    """out[t] <- S S'."""
+    n = len(S)
+    for i in range(n):
+        for j in range(i + 1):
+            total = 0.0
+            for k in range(n):
+                total += S[i, k] * S[j, k]
+            out[t, i, j] = out[t, j, i] = total
 
 
 @njit(**COMPILED)
@@ -24,24 +55,29 @@ def root_rows(  # type: ignore[no-untyped-def]
     """
     n, m = len(mean), y.shape[1]
     states, work, phi = np.empty(n), np.empty(n), np.empty(n)
-    wide, size = np.empty((2 * n, n)), np.empty(2 * n)
+    wide, ordered = np.empty((2 * n, n)), np.empty((2 * n, n))
+    size, order, product = np.empty(2 * n), np.empty(2 * n, np.int64), np.empty((n, n))
     total = 0.0
     for t in range(start, len(y)):
         if t > 0:
             carry_mean(A, t * moves[0], c, t * moves[1], mean, work, states)
-            wide[:n] = S.T @ A[t * moves[0]].T
-            wide[n:] = Q_root[t * moves[2]].T
-            for i in range(2 * n):
-                size[i] = 0.0
+            iQ = t * moves[2]
+            np.dot(A[t * moves[0]], S, product)
+            for i in range(n):
                 for j in range(n):
-                    size[i] = max(size[i], abs(wide[i, j]))
+                    wide[i, j], wide[n + i, j] = product[j, i], Q_root[iQ, j, i]
             # Large rows first: so ordered, the decomposition keeps the digits of every row (Cox & Higham 1998).
-            S[:] = np.linalg.qr(wide[np.argsort(-size)])[1].T
+            sort_rows(wide, order, size, ordered)
+            triangle = np.linalg.qr(ordered)[1]
+            for i in range(n):
+                for j in range(n):
+                    S[i, j] = triangle[j, i]
         if keep > 0:
             slot[t] = t
-            predicted[t] = mean
+            for i in range(n):
+                predicted[t, i] = mean[i]
             if keep == ALL:
-                predicted_cov[t] = S @ S.T
+                spread(S, predicted_cov, t)
         row, ip = 0.0, pattern[t]
         for o in range(m):
             if keep > 0:
@@ -84,8 +120,11 @@ def root_rows(  # type: ignore[no-untyped-def]
         total += row
         if keep > 0:
             density[t] = row
-            filtered[t] = mean
+            for i in range(n):
+                filtered[t, i] = mean[i]
             if keep == ALL:
-                filtered_cov[t] = S @ S.T
-                filtered_root[t] = S
+                spread(S, filtered_cov, t)
+                for i in range(n):
+                    for j in range(n):
+                        filtered_root[t, i, j] = S[i, j]
     return total

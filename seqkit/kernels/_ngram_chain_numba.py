@@ -7,9 +7,14 @@ of pairs has width(t - 1) x width(t) cells; the steps before the first one have 
 from __future__ import annotations
 
 from math import exp, inf, log
+from typing import Any
 
 import numpy as np
 from numba import njit
+
+# Parts, never called from Python: without the wrappers for that, whose compilation takes as long again.
+PARTS: dict[str, Any] = {"no_cpython_wrapper": True, "no_cfunc_wrapper": True}
+inner = njit(**PARTS)
 
 
 @njit(cache=True, inline="always")
@@ -21,7 +26,7 @@ def _span(t, start, words, first, edge):  # type: ignore[no-untyped-def]
     return first[word], first[word + 1] - first[word]
 
 
-@njit(cache=True)
+@inner
 def _cells(start, stop, words, first, edge):  # type: ignore[no-untyped-def]
     """Where the table of every step of a sequence begins, when they follow each other; the last entry is their size."""
     begin = np.empty(stop - start + 1, np.int64)
@@ -35,7 +40,7 @@ def _cells(start, stop, words, first, edge):  # type: ignore[no-untyped-def]
     return begin
 
 
-@njit(cache=True)
+@inner
 def _widest(words, first):  # type: ignore[no-untyped-def]
     widest = 1
     for t in range(len(words)):
@@ -92,7 +97,7 @@ def viterbi(transition, words, offsets, first, labels, weight):  # type: ignore[
     return path, score
 
 
-@njit(cache=True)
+@inner
 def _forward(transition, words, start, stop, first, labels, weight, begin, alpha, widest):  # type: ignore[no-untyped-def]
     """Logs of p(pair | words so far) into `alpha`, table by table; returns log p(words and the end)."""
     edge = len(labels) - 1

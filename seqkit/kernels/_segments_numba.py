@@ -2,15 +2,24 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 from numba import njit
 
 compiled = njit(cache=True, error_model="numpy")
+# Parts, never called from Python: without the wrappers for that, whose compilation takes as long again.
+PARTS: dict[str, Any] = {
+    "error_model": "numpy",
+    "no_cpython_wrapper": True,
+    "no_cfunc_wrapper": True,
+}
+inner = njit(**PARTS)
 NEVER = -np.inf
 NEGLIGIBLE = -45.0  # e to this power is lost beside 1, also when there are thousands of it
 
 
-@compiled
+@inner
 def log_sum(x, count):
     """log sum exp of the first `count` elements; -inf for none."""
     top = NEVER
@@ -35,7 +44,7 @@ def largest(x, count):
     return best
 
 
-@compiled
+@inner
 def spans(t, j, log_duration, log_survival, potentials, rows, censored, out, shift, terms):
     """Log weights of all that follows if a segment of state j begins at t: terms[d - 1], d steps.
 
@@ -84,7 +93,7 @@ def backward(log_transition, log_duration, log_survival, potentials, rows, censo
         settle(out[t - 1], shift, t)
 
 
-@compiled
+@inner
 def settle(row, shift, t):
     """Move the largest of a row to 0, and keep by how much."""
     top = NEVER
@@ -134,7 +143,7 @@ def read_best(state, longest, following, states, starts):
             state = following[t - 1, state]
 
 
-@compiled
+@inner
 def shares(log_weights, log_transition, i, out):
     """Probabilities of the next state after state i: softmax of what follows, into `out`."""
     size = out.shape[0]
@@ -191,7 +200,7 @@ def downward(log_initial, log_transition, log_duration, log_survival, potentials
     return log_z
 
 
-@compiled
+@inner
 def pick(log_weights, count, u):
     """A place drawn with these log weights by one uniform number."""
     total = log_sum(log_weights, count)

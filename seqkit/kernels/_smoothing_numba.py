@@ -2,11 +2,20 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 from numba import njit
 
 # Division by zero gives inf, as in NumPy: no checks to compile, and none are needed.
 compiled = njit(cache=True, error_model="numpy")
+# Parts, never called from Python: without the wrappers for that, whose compilation takes as long again.
+PARTS: dict[str, Any] = {
+    "error_model": "numpy",
+    "no_cpython_wrapper": True,
+    "no_cfunc_wrapper": True,
+}
+inner = njit(**PARTS)
 
 
 @compiled
@@ -44,7 +53,7 @@ def forward(y, alpha, beta, gamma, phi, level, slope, season, multiplies, means,
     return level, slope, True
 
 
-@compiled
+@inner
 def backward(y, alpha, beta, gamma, phi, period, multiplies, means, past, partial, grad):
     """Adjoint of ``forward``: `partial` (T,) is dF/d mean, zero where y is missing.
 
@@ -186,7 +195,7 @@ def minimise(x, lower, upper, y, offset, steps, multiplies, relative, floor, mos
     return f
 
 
-@compiled
+@inner
 def _free(x, g, lower, upper, free):
     """Mark the coordinates free to move; returns their largest gradient."""
     largest = 0.0
@@ -197,7 +206,7 @@ def _free(x, g, lower, upper, free):
     return largest
 
 
-@compiled
+@inner
 def _remember(S, Y, kept, x, trial, g, g_trial):
     """Store the step; the oldest makes room. Returns the number of steps kept."""
     memory, k = S.shape
@@ -218,7 +227,7 @@ def _remember(S, Y, kept, x, trial, g, g_trial):
     return kept
 
 
-@compiled
+@inner
 def _direction(g, free, S, Y, kept, d):
     """d = - H g on the free coordinates, H from the last `kept` steps (Nocedal 1980); returns d'g."""
     k = g.shape[0]

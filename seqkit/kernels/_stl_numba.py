@@ -2,11 +2,17 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 from numba import njit
 
+# Parts, never called from Python: without the wrappers for that, whose compilation takes as long again.
+PARTS: dict[str, Any] = {"no_cpython_wrapper": True, "no_cfunc_wrapper": True}
+inner = njit(**PARTS)
 
-@njit(cache=True)
+
+@inner
 def _local_line(y, window, x, left, right):
     """Tricube-weighted local line of rows left..right (inclusive) at x; NaN if no row has weight."""
     n = y.shape[0]
@@ -23,8 +29,8 @@ def _local_line(y, window, x, left, right):
             total += w
     if total <= 0.0:
         return np.nan
-    weights /= total
     for j in range(left, right + 1):
+        weights[j - left] /= total
         centre += weights[j - left] * j
     if h > 0.0:
         spread = 0.0
@@ -39,7 +45,7 @@ def _local_line(y, window, x, left, right):
     return value
 
 
-@njit(cache=True)
+@inner
 def _loess(y, window, out):
     """Local lines at every row."""
     n = y.shape[0]
@@ -53,11 +59,13 @@ def _loess(y, window, out):
         out[i] = y[i] if np.isnan(value) else value
 
 
-@njit(cache=True)
+@inner
 def _average(y, width):
     n = y.shape[0] - width + 1
     out = np.empty(n)
-    total = y[:width].sum()
+    total = 0.0
+    for i in range(width):
+        total += y[i]
     out[0] = total / width
     for i in range(1, n):
         total += y[i + width - 1] - y[i - 1]
@@ -70,22 +78,24 @@ def decompose(y, season, window, trend_window, low_window, iterations):
     """Inner loop of STL; returns trend and season."""
     n = y.shape[0]
     trend, seasonal, low = np.zeros(n), np.zeros(n), np.empty(n)
-    cycle = np.empty(n + 2 * season)
+    cycle, rest = np.empty(n + 2 * season), np.empty(n)
     for _ in range(iterations):
-        detrended = y - trend
         for j in range(season):
-            part = detrended[j::season].copy()
-            k = part.shape[0]
-            inner = np.empty(k)
-            _loess(part, window, inner)
+            k = (n - j + season - 1) // season
+            part, smooth = np.empty(k), np.empty(k)
+            for i in range(k):
+                part[i] = y[j + i * season] - trend[j + i * season]
+            _loess(part, window, smooth)
             # One season beyond either end, so that the moving averages keep the length.
             first = _local_line(part, window, -1.0, 0, min(window, k) - 1)
             last = _local_line(part, window, float(k), max(0, k - window), k - 1)
-            cycle[j] = inner[0] if np.isnan(first) else first
+            cycle[j] = smooth[0] if np.isnan(first) else first
             for i in range(k):
-                cycle[j + (i + 1) * season] = inner[i]
-            cycle[j + (k + 1) * season] = inner[k - 1] if np.isnan(last) else last
+                cycle[j + (i + 1) * season] = smooth[i]
+            cycle[j + (k + 1) * season] = smooth[k - 1] if np.isnan(last) else last
         _loess(_average(_average(_average(cycle, season), season), 3), low_window, low)
-        seasonal = cycle[season : season + n] - low
-        _loess(y - seasonal, trend_window, trend)
+        for i in range(n):
+            seasonal[i] = cycle[season + i] - low[i]
+            rest[i] = y[i] - seasonal[i]
+        _loess(rest, trend_window, trend)
     return trend, seasonal

@@ -21,46 +21,66 @@ def companion_filter(y, offset, phi, sigma, mean, cov):  # type: ignore[no-untyp
     given all before it (T,), and the final state's mean and covariance.
     """
     length, k = y.shape
-    p = phi.shape[0]
-    n = p * k
-    rows = np.zeros((k, n))
-    for i in range(p):
-        rows[:, i * k : (i + 1) * k] = phi[i]
-    s, v = mean.copy(), cov.copy()
-    known = np.all(v == 0.0)
+    n = len(phi) * k
+    rows, spread = np.empty((k, n)), np.empty((k, n))
+    s, v, gain, ahead = np.empty(n), np.empty((n, n)), np.empty(n), np.empty(k)
+    known = True
+    for i in range(n):  # by loops: numba takes seconds to compile statements on whole arrays
+        s[i] = mean[i]
+        for j in range(n):
+            v[i, j] = cov[i, j]
+            known = known and v[i, j] == 0.0
+        for a in range(k):
+            rows[a, i] = phi[i // k, a, i % k]
     means, variances, density = np.empty((length, k)), np.empty((length, k)), np.zeros(length)
     for t in range(length):
-        ahead = offset[t] + rows @ s
-        nv = np.zeros((n, n))
-        nv[:k, :k] = sigma
+        for a in range(k):
+            ahead[a] = offset[t, a]
+            for j in range(n):
+                ahead[a] += rows[a, j] * s[j]
         if not known:
-            spread = rows @ v
-            nv[:k, :k] += spread @ np.ascontiguousarray(rows.T)
-            nv[:k, k:] = spread[:, : n - k]
-            nv[k:, :k] = spread[:, : n - k].T
-            nv[k:, k:] = v[: n - k, : n - k]
+            for a in range(k):
+                for j in range(n):
+                    spread[a, j] = 0.0
+                for i in range(n):
+                    for j in range(n):
+                        spread[a, j] += rows[a, i] * v[i, j]
+            for i in range(n - 1, k - 1, -1):
+                for j in range(n - 1, k - 1, -1):
+                    v[i, j] = v[i - k, j - k]
+            for a in range(k):
+                for j in range(k, n):
+                    v[a, j] = v[j, a] = spread[a, j - k]
+        for a in range(k):
+            for b in range(k):
+                v[a, b] = sigma[a, b]
+                for j in range(n if not known else 0):
+                    v[a, b] += spread[a, j] * rows[b, j]
         for i in range(n - 1, k - 1, -1):
             s[i] = s[i - k]
-        for i in range(k):
-            s[i] = ahead[i]
-            means[t, i] = ahead[i]
-            variances[t, i] = nv[i, i]
+        for a in range(k):
+            s[a] = means[t, a] = ahead[a]
+            variances[t, a] = v[a, a]
+        size = k if known else n  # of the block of the covariance that is not zero
         for i in range(k):  # one scalar at a time, exact since the observation has no noise
-            if np.isnan(y[t, i]) or nv[i, i] <= 0.0:
+            if np.isnan(y[t, i]) or v[i, i] <= 0.0:
                 continue
-            f = nv[i, i]
+            f = v[i, i]
             e = y[t, i] - s[i]
             density[t] -= 0.5 * (np.log(2 * np.pi * f) + e * e / f)
-            gain = nv[:, i] / f
-            s += gain * e
-            for a in range(n):
-                for b in range(n):
-                    nv[a, b] -= gain[a] * gain[b] * f
+            for a in range(size):
+                gain[a] = v[a, i] / f
+                s[a] += gain[a] * e
+            for a in range(size):
+                for b in range(size):
+                    v[a, b] -= gain[a] * gain[b] * f
             s[i] = y[t, i]
-            nv[i, :] = 0.0
-            nv[:, i] = 0.0
-        v = nv
-        known = np.all(v == 0.0)
+            for a in range(size):
+                v[a, i] = v[i, a] = 0.0
+        known = True
+        for a in range(size):
+            for b in range(size):
+                known = known and v[a, b] == 0.0
     return means, variances, density, s, v
 
 

@@ -86,7 +86,7 @@ class _Search:
         """The whole search in one call; what the end is worth, by place in the beam."""
         from ._ctc_beam_numba import search
 
-        self.size, self.nodes, self.scale = search(self.log_y, table, *self._arrays)
+        self.size, self.nodes, self.scale = search(self.log_y, table, True, *self._arrays)
         return table[self.links[self.ids[: self.size], 1], 0]
 
     def asking(self, prior: Prior) -> Array:

@@ -25,6 +25,7 @@ from .kalman_system import (
     layers,
     root,
     stationary,
+    writable,
 )
 
 __all__ = [
@@ -436,7 +437,7 @@ def sample_states(system: System, y: Array, n: int, rng: np.random.Generator) ->
     smooth_paths(
         np.ascontiguousarray(rest.transpose(1, 2, 0)), run.A, run.Q, run.C, run.moves, run.pattern, run.slot,
         ~np.isnan(run.errors), run.gains, run.variances, run.diffuse_rows, run.infinite[0], run.infinite[1],
-        system.initial_cov, np.asarray(system.diffuse), paths,
+        writable(system.initial_cov), writable(np.asarray(system.diffuse)), paths,
     )  # fmt: skip
     drawn += paths.transpose(2, 0, 1)
     return drawn

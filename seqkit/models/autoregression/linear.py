@@ -359,7 +359,8 @@ class Autoregression(LinearResults):
         offset = np.where(unknown[:, None], y, offset)  # any number will do: the row is observed
         n = len(start.mean)
         cov = np.zeros((n, n)) if start.cov is None else start.cov
-        args = [np.ascontiguousarray(a) for a in (y, offset, fit.phi, fit.sigma, start.mean, cov)]
+        given = (y, offset, fit.phi, fit.sigma, start.mean, cov)
+        args = [np.require(a, requirements=["C", "W"]) for a in given]  # others are compiled anew
         mean, variance, _, after, spread = companion_filter(*args)
         mean[unknown], variance[unknown] = np.nan, np.nan
         known = not spread.any()
