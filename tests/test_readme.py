@@ -29,8 +29,8 @@ def test_readme_runs_as_written(tmp_path, monkeypatch, capsys):
         "actual": pd.Series(np.linspace(400, 500, 12), index=months),
         "new_points": pd.Series([450.0, 425.0], index=months[:2]),
         "prices": pd.DataFrame({"price": rng.normal(size=144)}, index=y.index),
-        "frame": pd.DataFrame(rng.normal(size=(80, 2)).cumsum(0), columns=["a", "b"]).mask(
-            rng.random((80, 2)) < 0.1
+        "frame": pd.DataFrame(rng.normal(size=(40, 2)).cumsum(0), columns=["a", "b"]).mask(
+            rng.random((40, 2)) < 0.1
         ),
         "future_prices": pd.DataFrame({"price": rng.normal(size=12)}, index=months),
     }

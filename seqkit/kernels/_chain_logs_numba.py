@@ -45,7 +45,9 @@ def forward_logs(log_initial, log_A, logs):  # type: ignore[no-untyped-def]
         size = log_sum(alpha[t])
         log_z += size
         if size == -np.inf:
-            alpha[t:] = -np.inf
+            for s in range(t, T):
+                for j in range(K):
+                    alpha[s, j] = -np.inf
             break
         for j in range(K):
             alpha[t, j] -= size
@@ -118,16 +120,19 @@ def best_paths(log_initial, log_A, logs, k):  # type: ignore[no-untyped-def]
     Sundberg 1994).
     """
     T, K = logs.shape
-    score = np.full((K, k), -np.inf)
-    ahead = np.empty((K, k))
+    score, ahead = np.empty((K, k)), np.empty((K, k))
     origin = np.zeros((T, K, k), np.int64)  # state * k + rank, one step before
     taken = np.empty(K, np.int64)
     for i in range(K):
-        score[i, 0] = log_initial[i] + logs[0, i]
+        for rank in range(k):
+            score[i, rank] = log_initial[i] + logs[0, i] if rank == 0 else -np.inf
     for t in range(1, T):
         layer = t if len(log_A) > 1 else 0
         for j in range(K):
-            taken[:] = 0
+            for i in range(
+                K
+            ):  # by loops: numba takes seconds to compile an assignment of whole arrays
+                taken[i] = 0
             for rank in range(k):  # merge of the K sorted lists
                 most, best = -np.inf, -1
                 for i in range(K):
@@ -139,9 +144,14 @@ def best_paths(log_initial, log_A, logs, k):  # type: ignore[no-untyped-def]
                 if best >= 0:
                     origin[t, j, rank] = best * k + taken[best]
                     taken[best] += 1
-        score[:] = ahead
-    paths, scores = np.empty((k, T), np.int64), np.full(k, -np.inf)
-    taken[:] = 0
+        for i in range(K):
+            for rank in range(k):
+                score[i, rank] = ahead[i, rank]
+    paths, scores = np.empty((k, T), np.int64), np.empty(k)
+    for rank in range(k):
+        scores[rank] = -np.inf
+    for i in range(K):
+        taken[i] = 0
     for rank in range(k):
         most, best = -np.inf, -1
         for i in range(K):

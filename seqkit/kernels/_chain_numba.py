@@ -484,8 +484,8 @@ def backward(  # type: ignore[no-untyped-def]
     left, right = beyond(beta, 4 * width), beyond(beta, 8 * width)
     spare, own = beyond(beta, 12 * width), beyond(beta, 13 * width)
     weights, top = (address(table), address(tops)) if gather else (own, address(room))
-    work[: 13 * width] = 0.0
-    work[:K] = 1.0  # the backward weights of last steps
+    for j in range(13 * width):
+        work[j] = 1.0 if j < K else 0.0  # first, the backward weights of last steps
     for n in range(len(offsets) - 1):
         first, end = offsets[n], offsets[n + 1]
         for j in range(0, width, 8):

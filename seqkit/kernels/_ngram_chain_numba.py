@@ -111,7 +111,8 @@ def _forward(transition, words, start, stop, first, labels, weight, begin, alpha
         peak = -inf
         for j in range(wide_b):
             here = cell + j * wide_c
-            top[:wide_c] = -inf
+            for k in range(wide_c):
+                top[k] = -inf
             for i in range(wide_a):
                 row = transition[labels[a + i], labels[b + j]]
                 base = 0.0 if last < 0 else alpha[last + i * wide_b + j]

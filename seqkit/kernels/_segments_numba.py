@@ -137,7 +137,8 @@ def read_best(state, longest, following, states, starts):
     while t < states.shape[0]:
         starts[t] = True
         end = t + longest[t, state]
-        states[t:end] = state
+        for s in range(t, min(end, len(states))):
+            states[s] = state
         t = end
         if t < states.shape[0]:
             state = following[t - 1, state]
@@ -170,7 +171,9 @@ def downward(log_initial, log_transition, log_duration, log_survival, potentials
     log_z = log_sum(share, size)
     for j in range(size):
         begins[0, j] = np.exp(share[j] - log_z)
-    states[:] = 0.0
+    for t in range(length):
+        for j in range(size):
+            states[t, j] = 0.0
     for t in range(length):
         for j in range(size):
             if begins[t, j] > 0.0:
@@ -229,7 +232,8 @@ def draw(log_initial, log_transition, log_duration, log_survival, potentials, ro
         count = spans(t, state, log_duration, log_survival, potentials, rows, censored, out,
                       shift, terms)  # fmt: skip
         end = t + 1 + pick(terms, count, uniform[t, 1])
-        states[t:end] = state
+        for s in range(t, min(end, len(states))):
+            states[s] = state
         t = end
 
 

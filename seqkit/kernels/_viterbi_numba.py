@@ -95,7 +95,8 @@ def viterbi(log_initial, log_A, layered, logs, rows, offsets, pointers, path, sc
     for n in range(len(offsets) - 1):
         first, end = offsets[n], offsets[n + 1]
         r = (rows[first] if gather else first) * K
-        work[:width] = -np.inf
+        for k in range(width):
+            work[k] = -np.inf
         for k in range(K):
             work[k] = log_initial[k] + logs[r + k]
         inside = (

@@ -124,6 +124,7 @@ class Assembly:
         Then the rank of what stays diffuse, and mean and covariance of the filtered state of the last row.
         """
         from seqkit.kernels._information_numba import differentiate
+        from seqkit.kernels.kalman_system import writable
 
         transition, noise = self._transition(values), values @ self._drives
         count, n = len(free), len(noise)
@@ -156,7 +157,7 @@ class Assembly:
         noises[0], noises[1:] = noise, self._drives[free]
         errors[0], errors[1:] = values[-1], free == len(values) - 1
         return differentiate(
-            y, observation.reshape(-1, n), self._row_starts, self._columns,
+            writable(y), observation.reshape(-1, n), self._row_starts, self._columns,
             transition[self._rows, self._columns], weights, turning, self._sums, self._runs, noises, errors,
             start.reshape(n, -1), self._rank,
         )  # fmt: skip
