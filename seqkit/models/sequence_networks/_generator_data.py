@@ -55,6 +55,12 @@ class Language(Record):
         from seqkit.tasks.ragged import Ragged
 
         frame = data.symbols[0]
+        if any(rows is not None for rows in frame.rows):
+            i = next(i for i, rows in enumerate(frame.rows) if rows is not None)
+            raise ValueError(
+                f"{data.name} has steps missing from the calendar of {frame.label(i)}; symbols follow each other, so "
+                "give them without dates"
+            )
         codes = self.vocabulary.encode(frame.values[:, 0])
         if self.known and (codes == 0).any():
             row = int(np.argmax(codes == 0))
