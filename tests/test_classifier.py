@@ -263,6 +263,14 @@ def test_texts_are_read_character_by_character():
     assert model.predict("bbbbbbb").tolist() == ["mostly b"]
 
 
+def test_a_series_of_texts_is_answered_on_its_index():
+    x, y = pd.Series(["aab", "bba", "a", "bb"], list("wxyz")), pd.Series([0, 1, 0, 1], list("wxyz"))
+    clf = seqkit.SequenceClassifier(nn.MLP(8), "mean", steps=40, **QUICK).fit(x, y.iloc[::-1])
+    assert clf.predict(x).to_dict() == y.to_dict()
+    assert clf.score(x.iloc[::-1], y) == clf.score(x.tolist(), y.to_frame().to_numpy()) == 1
+    assert clf.predict(pd.Series(["b", "a"], [7, 7])).tolist() == [1, 0]  # names that are none
+
+
 def test_missing_numbers_and_unknown_symbols_are_allowed(fitted):
     x, y = waves(20)
     x[0][3:5, 0] = np.nan
@@ -374,6 +382,10 @@ WRONG = {
     "numbers as labels": (lambda: CLASSIFIER.fit(X, [0.5, 1.25]), ValueError, "LSTMRegressor"),
     "labels as numbers": (lambda: REGRESSOR.fit(X, ["a", "b"]), TypeError, "LSTMClassifier"),
     "a name without label": (lambda: CLASSIFIER.fit({"s": X[0], "t": X[1]}, {"s": 1}), ValueError, "nothing under 't'"),
+    "a name that x has not": (
+        lambda: CLASSIFIER.fit({"s": X[0], "t": X[1]}, pd.Series([0, 1], ["t", "u"])), ValueError, "but not 's' once",
+    ),
+    "an infinite label": (lambda: CLASSIFIER.fit(X, [0.0, np.inf]), ValueError, "LSTMRegressor"),
     "a weight missing": (
         lambda: seqkit.LSTMClassifier(class_weights={"a": 1.0}).fit(X, ["a", "b"]), ValueError, "each of the classes",
     ),

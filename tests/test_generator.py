@@ -64,6 +64,17 @@ def test_the_sequence_of_a_label_is_copied(core):
     assert set(model.sample(20, seed=1, temperature=0.3, condition="y")) == {"badc"}
 
 
+@pytest.mark.parametrize("given", [dict, pd.Series])
+def test_conditions_find_their_sequences_by_name(given):
+    x = {"p": ["a"], "q": ["b"]}
+    named = learner(nn.GRU(8), epochs=60).fit(x, given({"q": "B", "p": "A"}))
+    assert [named.decode(condition=c) for c in "AB"] == [["a"], ["b"]]
+    scores = named.log_prob(x, given({"q": "B", "p": "A"}))
+    np.testing.assert_array_equal(scores, named.log_prob([["a"], ["b"]], ["A", "B"]))
+    with pytest.raises(ValueError, match="y names some of the sequences of x, but not 'p' once"):
+        named.score(x, pd.Series({"q": "B", "r": "A"}))
+
+
 @EVERY
 def test_a_vector_says_what_is_written(core):
     vectors = RNG.normal(size=(300, 2))

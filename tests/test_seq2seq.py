@@ -280,6 +280,20 @@ def test_outputs_go_by_the_names_of_their_inputs():
     assert model.decode(x, n_best=2).index.get_level_values("sequence")[0] == "0"
 
 
+@pytest.mark.parametrize("form", [lambda y: y, lambda y: y.reset_index(), seqkit.Sequences])
+def test_a_panel_of_outputs_goes_by_the_names_of_its_inputs(form):
+    def panel(of: dict[str, list[float]]) -> pd.Series:
+        return pd.concat(map(pd.Series, of.values()), keys=of, names=["unique_id", "ds"]).rename(
+            "y"
+        )
+
+    x, y = panel({"p": [1.0, 1.0], "q": [-1.0]}), {"q": [-5.0, -5.0], "p": [5.0]}
+    model = small().fit(x, form(panel(y)))
+    assert model.score(x, form(panel(y))) == model.score(x, y)
+    with pytest.raises(ValueError, match="is a name of x or of y, but not of both"):
+        model.score(x, form(panel({"q": [1.0], "r": [1.0]})))
+
+
 def test_outputs_may_be_empty():
     y = ["" if word == "b" else word for word in WORDS]
     model = small("dot", steps=60, lr=3e-2).fit(WORDS, y)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Hashable
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
@@ -12,7 +13,7 @@ from seqkit.nn.heads import Head
 from seqkit.persistence import Record
 
 from ._inputs import Observed
-from ._targets import expect
+from ._targets import expect, is_named
 
 if TYPE_CHECKING:
     from seqkit.tasks.ragged import Padded, Ragged
@@ -54,7 +55,7 @@ def written(model: Any, y: Any, x: Observed) -> Written:
     rows = y if isinstance(y, (list, tuple)) else ()  # of which some may be empty
     there = np.array([not hasattr(one, "__len__") or len(one) > 0 for one in rows], bool)
     if there.all():
-        values, flat, lengths = _read(y)
+        values, flat, lengths = _read(y, () if x.frame.single else x.frame.keys)
     elif not there.any():
         values, flat, lengths = np.empty((0, 1), object), False, np.zeros(len(there), np.int64)
     else:
@@ -71,12 +72,20 @@ def written(model: Any, y: Any, x: Observed) -> Written:
     return Written(values, np.concatenate([[0], np.cumsum(lengths)]), flat)
 
 
-def _read(y: Any) -> tuple[Array, bool, Array]:
-    """Values end to end, whether they were given as plain numbers, and lengths."""
+def _read(y: Any, keys: tuple[Hashable, ...] = ()) -> tuple[Array, bool, Array]:
+    """Values end to end, whether they were given as plain numbers, and lengths; a panel by its names, `keys`."""
     observed = Observed(y, "y", spelt=True)
     if len(observed.symbols) + (observed.numbers is not None) > 1:
         raise ValueError("y has several kinds of columns; outputs are symbols or numbers, not both")
     frame = observed.frame
+    if is_named(y) and keys and keys != tuple(range(len(keys))):
+        if set(frame.keys) != set(keys):
+            odd = next(iter(set(frame.keys) ^ set(keys)))
+            raise ValueError(
+                f"{odd!r} is a name of x or of y, but not of both; name outputs as their inputs"
+            )
+        place = {key: i for i, key in enumerate(frame.keys)}
+        frame = frame.subset(place[key] for key in keys)
     return frame.values, frame.columns == (None,), frame.lengths
 
 

@@ -24,6 +24,7 @@ from ._generator_data import (
     observed,
 )
 from ._generator_writing import Writing
+from ._targets import by_name
 from .base import Summary
 
 if TYPE_CHECKING:
@@ -134,7 +135,7 @@ class SequenceGenerator(Writing):
         x : a list of str; one long str; a list of lists of symbols; a numeric panel (see `seqkit.Sequences`), missing
             values allowed.
         y : the condition of each sequence: labels, or vectors (n, size). Whole numbers and text are labels, other
-            numbers vectors of length 1.
+            numbers vectors of length 1. They go by order; a dict, Series or frame by the names of the sequences.
         validation : (x, y), or x alone, of the same kind: watched, and used with `patience`.
         """
         vars(self).pop("_network", None), vars(self).pop("_header", None)
@@ -144,7 +145,7 @@ class SequenceGenerator(Writing):
         self._conditions = None
         codes = None
         if y is not None:
-            given: Any = conditions(self, y, data.lengths)
+            given: Any = conditions(self, by_name(y, x, data.frame.keys), data.lengths)
             self._conditions = Vectors(given) if isinstance(given, np.ndarray) else Labels(given)
             codes = self._conditions.codes(given, "y")
         ragged = self._kind.ragged(data, ends=self._ends)
@@ -202,9 +203,9 @@ class SequenceGenerator(Writing):
         """Codes and conditions of the sequences that are watched."""
         x, y = given if isinstance(given, tuple) and len(given) == 2 else (given, None)
         data = self._observed(x, "validation")
-        return self._kind.ragged(data, ends=self._ends), self._condition_codes(
-            y, data.lengths, "validation y"
-        )
+        y = by_name(y, x, data.frame.keys, "validation y")
+        codes = self._condition_codes(y, data.lengths, "validation y")
+        return self._kind.ragged(data, ends=self._ends), codes
 
     def _train_whole(self, ragged: Ragged, codes: Any, watched: Any, what: str) -> None:
         from seqkit.tasks.ragged import Examples
@@ -337,7 +338,7 @@ class SequenceGenerator(Writing):
         """The sequences, log p of all their steps end to end in float64, and where each sequence begins."""
         self._fitted()
         data = self._observed(x, "x")
-        codes = self._condition_codes(y, data.lengths, "y")
+        codes = self._condition_codes(by_name(y, x, data.frame.keys), data.lengths, "y")
         ragged = self._kind.ragged(data, ends=self._ends)
         task, offsets = self._task(), ragged.offsets.numpy()
         found = -self._kind.log_units(ragged)
