@@ -166,6 +166,17 @@ def test_intervals_of_a_regressor_hold_as_much_as_they_say(head):
     assert -1.50 < expected < -1.38  # -log(2 pi e) / 2 = -1.419 for the true law
 
 
+def test_a_spread_is_learnt_apart_from_the_run_on_disk(tmp_path):
+    x, y = waves(20)
+    options = {"steps": 5, "epochs": None, "batch_size": 8}
+    disk = seqkit.training.Trainer(checkpoint=str(tmp_path / "run"), **options)
+    runs = [seqkit.training.Trainer(**options), disk, disk]  # the last one finds all done
+    found = [
+        seqkit.SequenceRegressor(nn.MLP(4), head=nn.Squared(), trainer=t).fit(x, y) for t in runs
+    ]
+    assert len({float(model.score(x, y)) for model in found}) == 1
+
+
 @pytest.mark.parametrize("head", [seqkit.StudentT(), nn.Squared(), seqkit.Gamma()], ids=repr)
 def test_answers_follow_the_unit_of_the_target(head):
     x, y = levels(40, seed=0)

@@ -334,6 +334,17 @@ def test_text_is_scored_in_stretches_as_in_one(monkeypatch):
     np.testing.assert_allclose(model.log_prob(text), whole, rtol=0, atol=1e-4)
 
 
+def test_any_number_of_steps_can_be_watched_that_fills_the_lanes():
+    text = torch.from_numpy(RNG.integers(1, 5, size=9))  # of 8 lanes one has a step more
+    assert [len(pieces(language(), [text], chunk=4, lanes=n)) for n in (1, 2, 8)] == [3, 2, 1]
+    assert pieces(language(), [text], chunk=4, lanes=8).lanes == 8
+    quick = {"steps": 2, "chunk": 10, "batch_size": 8}
+    model = learner(epochs=None, **quick).fit("abc" * 100, validation="abcabcabc")
+    assert model.history_["validation"].notna().all()
+    with pytest.raises(ValueError, match="7 steps are watched, but 8 stretches"):
+        learner(epochs=None, **quick).fit("abc" * 100, validation="abcabca")
+
+
 def test_the_end_of_a_text_can_be_held_back():
     text = "".join(RNG.choice(list("ab"), size=2000))
     model = learner(patience=2, epochs=30, chunk=16, lr=0.05).fit(text)

@@ -218,6 +218,13 @@ def test_counts():
         small(head=seqkit.Poisson()).fit(["ab", "b"], [[3, -1], [1]])
 
 
+def test_what_is_missing_need_not_be_lawful():
+    x, y = ["ab", "b"], [[3.0, 0.5, 2.0], [1.0, np.nan]]  # 0, of padding and gaps, has no density
+    model = small(head=seqkit.Gamma()).fit(x, y)
+    each = [3 * model.score(x[:1], y[:1]), 2 * model.score(x[1:], y[1:])]
+    assert model.score(x, y) == pytest.approx(sum(each) / 5, rel=1e-6)
+
+
 def test_smoothing_is_for_training_only():
     model = small(smoothing=0.3).fit(WORDS, CAPITALS)
     task, batch = model._task(), model._pair(WORDS, CAPITALS)[1].batch(torch.arange(9))
@@ -278,6 +285,13 @@ def test_outputs_go_by_the_names_of_their_inputs():
     model = small().fit(x, dict(reversed(y.items())))
     assert model.decode(WORDS) == fitted().decode(WORDS)
     assert model.decode(x, n_best=2).index.get_level_values("sequence")[0] == "0"
+
+
+def test_outputs_come_back_as_text_where_they_were_text_by_name_too():
+    x, texts = {"p": "ab", "q": "b"}, {"p": "xy", "q": "x"}
+    assert isinstance(small().fit(x, texts).decode(["a"])[0], str)
+    symbols = pd.concat({k: pd.Series(list(v)) for k, v in texts.items()})
+    assert isinstance(small().fit(x, symbols).decode(["a"])[0], list)
 
 
 @pytest.mark.parametrize("form", [lambda y: y, lambda y: y.reset_index(), seqkit.Sequences])

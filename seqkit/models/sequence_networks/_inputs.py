@@ -54,7 +54,9 @@ def _characters(x: Any, name: str) -> Any:
         x = [x]
     if isinstance(x, dict) and x and all(isinstance(text, str) for text in x.values()):
         return dict(zip(x, _characters(list(x.values()), name), strict=True))
-    texts = list(x) if isinstance(x, (list, tuple, np.ndarray, pd.Series)) else None
+    panel = isinstance(x, pd.Series) and isinstance(x.index, pd.MultiIndex)
+    many = isinstance(x, (list, tuple, np.ndarray, pd.Series)) and not panel
+    texts = list(x) if many else None
     if not texts or not all(isinstance(text, str) for text in texts):
         return x
     if "" in texts:

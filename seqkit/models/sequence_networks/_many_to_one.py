@@ -166,8 +166,7 @@ class ManyToOneNetwork(SequenceNetwork):
         self._check()
         data, form = self._intake(x, y)
         targets = self._targets(x, data, y)
-        for name in ("_header", "_network"):
-            vars(self).pop(name, None)
+        self._forget()
         self._form, self._count = form, len(data)
         self._reader = Reader(data, self.min_count)
         return data, targets

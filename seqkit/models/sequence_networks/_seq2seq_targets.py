@@ -6,6 +6,7 @@ from collections.abc import Hashable
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
+import pandas as pd
 
 from seqkit.data.sequences import Array
 from seqkit.data.vocabulary import Vocabulary
@@ -91,7 +92,10 @@ def _read(y: Any, keys: tuple[Hashable, ...] = ()) -> tuple[Array, bool, Array]:
 
 def is_text(y: Any) -> bool:
     """Whether the outputs are texts, rather than lists of symbols."""
-    if isinstance(y, dict) or not hasattr(y, "__iter__"):
+    if isinstance(y, dict):
+        y = y.values()
+    panel = hasattr(y, "index") and isinstance(y.index, pd.MultiIndex)
+    if panel or isinstance(y, pd.DataFrame) or not hasattr(y, "__iter__"):
         return False
     return all(isinstance(one, str) for one in y)
 
@@ -223,12 +227,14 @@ class NumberTargets(Record):
         values = values * self.scale + self.centre if self.head.shifted else values
         lengths = target.lengths.cpu().numpy()[:, None]
         steps = np.arange(values.shape[1])
+        seen = ~np.isnan(values) & (steps < lengths)[..., None]
+        lawful = np.where(seen, values, np.ceil(self.scale))
         sign = np.where(steps == lengths - 1, 1.0, -1.0)
         totals = []
         for raw in raws:
             numbers, end = self._parts(raw)
             law = self.head.distribution(numbers, self.centre, self.scale)
-            each = np.where(np.isnan(values), 0.0, law.log_prob(values)).sum(-1)
+            each = np.where(seen, law.log_prob(lawful), 0.0).sum(-1)
             if end is not None:
                 each = each - np.logaddexp(0.0, -sign * end)
             totals.append(np.where(steps < lengths, each, 0.0).sum(1))

@@ -8,7 +8,7 @@ from typing import Any, Literal
 import numpy as np
 import pandas as pd
 
-from seqkit.data.sequences import LONG_COLUMNS, Array, Sequences
+from seqkit.data.sequences import LONG_COLUMNS, Array, Sequences, as_sequences
 
 Kind = Literal["none", "label", "steps", "sequence"]
 
@@ -31,6 +31,8 @@ def kind_of(y: Any, lengths: Array) -> Kind:
     """
     if y is None:
         return "none"
+    if isinstance(y, pd.DataFrame) and set(LONG_COLUMNS) <= set(y.columns):
+        y = as_sequences(y, name="y")
     if isinstance(y, Sequences):
         return "steps" if np.array_equal(y.lengths, lengths) else "sequence"
     if isinstance(y, (pd.Series, pd.DataFrame)) and isinstance(y.index, pd.MultiIndex):

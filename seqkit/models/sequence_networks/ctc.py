@@ -103,6 +103,7 @@ class CTC(SequenceNetwork):
         self.__post_init__()
         data = Observed(x, "x", spelt=True)
         given = Transcripts(self, y, data)
+        self._forget()
         self._reader, self._labels = Reader(data), Labels(given)
         examples, kept = self._pairs(data, given)
         watched = None

@@ -138,9 +138,9 @@ class SequenceGenerator(Writing):
             numbers vectors of length 1. They go by order; a dict, Series or frame by the names of the sequences.
         validation : (x, y), or x alone, of the same kind: watched, and used with `patience`.
         """
-        vars(self).pop("_network", None), vars(self).pop("_header", None)
         data, spelt = observed(x, "x")
         self._check()
+        self._forget()
         self._learn_kind(data, spelt)
         self._conditions = None
         codes = None
@@ -240,6 +240,12 @@ class SequenceGenerator(Writing):
         data = pieces(generator, sequences, chunk=chunk, lanes=lanes)
         found = None
         if held:  # as many stretches, of all that is watched
+            steps = sum(map(len, held))
+            if steps < data.lanes:
+                raise ValueError(
+                    f"{steps} steps are watched, but {data.lanes} stretches are read side by side; give more to "
+                    "validation=, raise holdout=, or lower batch_size="
+                )
             found = pieces(generator, [torch.cat(held)], chunk=chunk, lanes=data.lanes)
         trainer = dataclasses.replace(trainer, batch_size=1, sampler=InOrder(len(data)))
         history = trainer.fit(Continued(generator, data.lanes), data, validation=found)

@@ -155,7 +155,7 @@ class Regressor(ManyToOneNetwork):
         order = np.random.default_rng(self.seed).permutation(count)
         out, kept = np.sort(order[:held]), np.sort(order[held:])
         aside, learnt = (examples.select(torch.from_numpy(part)) for part in (out, kept))
-        self._train(learnt, lengths[kept], aside)
+        self._train(learnt, lengths[kept], aside, folder="spread")
         self._spread = self._residual_spread(aside)
 
     def _residual_spread(self, examples: Examples) -> float:

@@ -112,6 +112,7 @@ class Seq2Seq(SequenceNetwork):
         self.__post_init__()
         observed = Observed(x, "x", spelt=True)
         outputs = written(self, y, observed)
+        self._forget()
         self._reader = Reader(observed)
         self._targets = targets_of(outputs, is_text(y), as_head(self.head or Normal()))
         data = self._examples(observed, self._targets.ragged(outputs))
@@ -119,6 +120,7 @@ class Seq2Seq(SequenceNetwork):
         self._ratio = float(outputs.lengths.sum() / observed.lengths.sum())
         self._longest = int(outputs.lengths.max())
         lengths = np.maximum(observed.lengths, outputs.lengths)
+        self._others: list[Trained] = []
         trained: list[Trained] = []
         for member in range(self.members):
             self._train(data, lengths, watched, f" to {self._targets.describe()}", member)
