@@ -120,6 +120,17 @@ def test_padding_changes_nothing(core, pooling):
     assert (alone[0] - alone[1]).abs().max() > 1e-3
 
 
+def test_the_highest_core_of_a_stack_is_asked_at_both_its_ends():
+    core = nn.Stack((nn.GRU(3), nn.Stack((nn.Bidirectional(nn.LSTM(4)),)))).build(2)
+    task = ManyToOne(InputLayer(2), core, nn.Classes(3)).eval()
+    task.readout = torch.nn.Identity()
+    batch = Examples(numbers=Ragged.of([np.random.default_rng(0).normal(size=(6, 2))])).to(
+        "cpu", torch.float32
+    ).batch(torch.tensor([0]))  # fmt: skip
+    h = core(batch["numbers"].values)
+    torch.testing.assert_close(task(batch), torch.cat([h[:, -1, :4], h[:, 0, 4:]], 1))
+
+
 @pytest.mark.parametrize("options", [{}, HALVES, {"class_weights": "balanced"}, {"smoothing": 0.4}])
 def test_without_information_the_probabilities_are_those_of_the_weighted_counts(options):
     x, y = [np.ones(2)] * 20, ["a"] * 4 + ["b"] * 16

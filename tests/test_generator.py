@@ -29,6 +29,7 @@ from seqkit.tasks import (
 RNG = np.random.default_rng(0)
 CORES = {
     "MLP": nn.MLP(24),
+    "Stack": nn.Stack((nn.GRU(20), nn.TDNN((20,), kernel=2))),
     "TDNN": nn.TDNN((24, 24), kernel=3, dilations=(1, 3)),
     "RNN": nn.RNN(24),
     "LSTM": nn.LSTM(24),
@@ -36,7 +37,7 @@ CORES = {
 }
 EVERY = pytest.mark.parametrize("core", CORES.values(), ids=CORES)
 MEMORY = pytest.mark.parametrize("core", [CORES[k] for k in list(CORES)[1:]], ids=list(CORES)[1:])
-COUNTERS = pytest.mark.parametrize("core", [CORES[k] for k in list(CORES)[2:]], ids=list(CORES)[2:])
+COUNTERS = pytest.mark.parametrize("core", [CORES[k] for k in list(CORES)[3:]], ids=list(CORES)[3:])
 
 
 def learner(core: nn.Core = CORES["LSTM"], **options) -> SequenceGenerator:

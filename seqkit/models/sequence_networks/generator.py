@@ -11,7 +11,7 @@ import pandas as pd
 
 from seqkit.base import check_count
 from seqkit.data.sequences import Array
-from seqkit.nn.cores import LSTM, MLP, TDNN, Core
+from seqkit.nn.cores import LSTM, MLP, TDNN, Core, Stack
 
 from ._generator_asked import Stretch, stretches
 from ._generator_data import (
@@ -120,7 +120,7 @@ class SequenceGenerator(Writing):
             raise ValueError(
                 f'conditioning must be "state", "input", "both" or None; got {self.conditioning!r}'
             )
-        if self.conditioning in ("state", "both") and isinstance(core, (MLP, TDNN)):
+        if self.conditioning in ("state", "both") and isinstance(core, (MLP, TDNN, Stack)):
             raise TypeError(
                 f'{core!r} has no state that a condition could move; use conditioning="input"'
             )
