@@ -476,6 +476,15 @@ def test_missing_numbers_count_for_nothing():
         model.score([np.array([[np.nan, 0.0]])])
 
 
+def test_the_score_of_numbers_is_that_of_those_that_are_there():
+    whole, holes = RNG.normal(size=(2, 30))
+    holes[::2] = np.nan
+    model = learner(epochs=1).fit([whole, holes])
+    assert model.score([holes]) == pytest.approx(model.log_prob([holes]).iloc[0] / 15, rel=1e-12)
+    with pytest.raises(ValueError, match="x holds no number at all"):
+        model.score([holes[:1]])
+
+
 def test_named_channels_come_back_named():
     frames = [pd.DataFrame({"u": RNG.normal(size=4), "v": RNG.normal(size=4)}) for _ in range(9)]
     model = learner(epochs=1).fit(frames)

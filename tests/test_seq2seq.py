@@ -218,6 +218,17 @@ def test_counts():
         small(head=seqkit.Poisson()).fit(["ab", "b"], [[3, -1], [1]])
 
 
+def test_the_score_of_numbers_is_that_of_those_that_are_there():
+    model = small().fit(["ab", "b"], [[1.0, np.nan, 2.0], [3.0, 5.0, np.nan]])
+    shorter = model.score(["ab"], [[1.0, np.nan, np.nan]])  # what follows does not count
+    raw = model._task()(model._pair(["ab"], [[1.0, 0.0, 0.0]])[1].batch(torch.tensor([0])))[0]
+    known = model._targets
+    law = known.head.distribution(raw[0, :1].detach(), known.centre, known.scale)
+    assert shorter == pytest.approx(float(law.log_prob(np.ones(1))[0]), rel=1e-6)
+    with pytest.raises(ValueError, match="y holds no number at all"):
+        model.score(["ab"], [[np.nan] * 3])
+
+
 def test_what_is_missing_need_not_be_lawful():
     x, y = ["ab", "b"], [[3.0, 0.5, 2.0], [1.0, np.nan]]  # 0, of padding and gaps, has no density
     model = small(head=seqkit.Gamma()).fit(x, y)

@@ -98,6 +98,14 @@ def _columns(x: Any, chosen: Any) -> Any:
     return [frame[chosen] for frame in x]
 
 
+def names_of(data: Observed) -> pd.Index:
+    """Index of answers, one per sequence: the sequences' names, 0 for a single one."""
+    keys = data.frame.keys
+    if keys == tuple(range(len(keys))) or keys == (None,):
+        return pd.RangeIndex(len(keys), name="series")
+    return pd.Index(list(keys), name="series", tupleize_cols=False)
+
+
 class Reader(Record):
     """How observed sequences become numbers (standardised, 0 where missing) and codes.
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, Literal, Self
 import numpy as np
 import pandas as pd
 
-from seqkit.base import Model
+from seqkit.base import Model, check_count
 from seqkit.data.sequences import Array
 from seqkit.nn.cores import Bidirectional, Core
 from seqkit.tasks._pooling import check_pooling
@@ -72,6 +72,8 @@ class ManyToOneNetwork(SequenceNetwork):
 
     def _check(self) -> None:
         check_pooling(self.pooling)  # type: ignore[attr-defined]
+        if self.embedding is not None:
+            check_count("embedding", self.embedding, 1)
         core = self._core()
         if not isinstance(core, Core):
             raise TypeError(
@@ -215,14 +217,6 @@ class ManyToOneNetwork(SequenceNetwork):
 def directed(core: Core, both: bool) -> Core:
     """A causal core, or two of them in both directions."""
     return Bidirectional(core) if both else core
-
-
-def names_of(data: Observed) -> pd.Index:
-    """Index of answers, one per sequence: the sequences' names, 0 for a single one."""
-    keys = data.frame.keys
-    if keys == tuple(range(len(keys))) or keys == (None,):
-        return pd.RangeIndex(len(keys), name="series")
-    return pd.Index(list(keys), name="series", tupleize_cols=False)
 
 
 def _texts(x: Any) -> bool:

@@ -164,6 +164,10 @@ class SymbolTargets(Record):
             each = each.masked_fill(~target.mask, 0.0)
         return each.sum(1).cpu().numpy()
 
+    def untold(self, y: Written) -> int:
+        """Steps that nothing is known of."""
+        return 0
+
     def describe(self) -> str:
         return f"{len(self.vocabulary) - 1} symbols"
 
@@ -280,6 +284,10 @@ class NumberTargets(Record):
         found = np.stack(rows, 1)
         found = found * self.scale + self.centre if self.head.shifted else found
         return [one[:n, 0] if self.flat else one[:n] for one, n in zip(found, lengths, strict=True)]
+
+    def untold(self, y: Written) -> int:
+        """Steps that nothing is known of: neither a number nor whether it is the last one."""
+        return 0 if self.length is None else int(np.isnan(y.values).all(axis=1).sum())
 
     def describe(self) -> str:
         return f"{len(self.scale)} number{'s' * (len(self.scale) > 1)} a step"

@@ -11,7 +11,8 @@ import pandas as pd
 from seqkit.data.sequences import Array
 from seqkit.nn.cores import GRU, LSTM, Bidirectional, Core
 
-from ._many_to_one import ManyToOneNetwork, directed, names_of
+from ._inputs import names_of
+from ._many_to_one import ManyToOneNetwork, directed
 
 if TYPE_CHECKING:
     from seqkit.nn.heads import Classes

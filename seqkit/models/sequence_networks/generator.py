@@ -321,8 +321,15 @@ class SequenceGenerator(Writing):
         """Mean log p of a step, in nats; higher is better.
 
         Where sequences end, the end is one of the steps: a text of 5 characters has 6. So perplexity is exp(-score).
+        Where they do not, a step of which all numbers are missing does not count.
         """
-        return float(self._scored(x, y)[1].mean())
+        data, found, _ = self._scored(x, y)
+        count = len(found)
+        if not self._ends and data.numbers is not None:
+            count -= int(np.isnan(data.numbers.values).all(axis=1).sum())
+        if not count:
+            raise ValueError("x holds no number at all; there is nothing to score")
+        return float(found.sum() / count)
 
     def perplexity(self, x: Any, y: Any = None) -> float:
         """exp(-score(x, y)): among how many equally likely symbols the network would be as uncertain."""

@@ -12,8 +12,8 @@ from seqkit.data.sequences import Array
 from seqkit.distributions import Distribution, Normal
 from seqkit.nn.cores import LSTM, Bidirectional, Core
 
-from ._inputs import Observed
-from ._many_to_one import ManyToOneNetwork, directed, names_of
+from ._inputs import Observed, names_of
+from ._many_to_one import ManyToOneNetwork, directed
 
 if TYPE_CHECKING:
     from seqkit.nn.heads import Head
