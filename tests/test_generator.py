@@ -88,6 +88,14 @@ def test_a_vector_says_what_is_written(core):
     assert model.decode(condition=[1.0, -1.0]) == "abd"
 
 
+def test_vectors_may_be_lists_and_single_numbers():
+    words, vectors = ["ab", "ba"] * 10, [[-1.0, 2.0], [1.0, 0.0]] * 10
+    rows = learner(nn.MLP(8)).fit(words, vectors)
+    assert rows.score(words, vectors) == rows.score(words, np.array(vectors))
+    alone = learner(nn.MLP(8)).fit(words, [-1.0, 1.0] * 10)
+    assert alone.decode(condition=[-1.0, 1.0]) == [alone.decode(condition=v) for v in (-1.0, 1.0)]
+
+
 @MEMORY
 def test_the_first_symbol_is_recalled(core):
     words = [c + "....." + c for c in "abcd"]
@@ -589,6 +597,7 @@ def test_tasks_refuse_cores_that_look_ahead():
         ({}, ["ab", "b"], 3, "y is 3"),
         ({}, ["ab", "b"], np.ones((3, 2)), "3 conditions for 2 sequences"),
         ({}, ["ab", "b"], np.array([[1.0], [np.nan]]), r"y\[1\] has a number that is missing"),
+        ({}, ["ab", "b"], ["u", None], r"y\[1\] is missing"),
         ({"chunk": 3, "ends": True}, ["ab", "b"], None, "learnt whole"),
         ({"chunk": 3, "scheduled": 0.5}, ["ab", "b"], None, "whole sequences"),
         ({}, "abcabc", ["u"], "learnt in pieces"),
