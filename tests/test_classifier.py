@@ -120,6 +120,17 @@ def test_padding_changes_nothing(core, pooling):
     assert (alone[0] - alone[1]).abs().max() > 1e-3
 
 
+def test_the_highest_core_of_a_stack_is_asked_at_both_its_ends():
+    core = nn.Stack((nn.GRU(3), nn.Stack((nn.Bidirectional(nn.LSTM(4)),)))).build(2)
+    task = ManyToOne(InputLayer(2), core, nn.Classes(3)).eval()
+    task.readout = torch.nn.Identity()
+    batch = Examples(numbers=Ragged.of([np.random.default_rng(0).normal(size=(6, 2))])).to(
+        "cpu", torch.float32
+    ).batch(torch.tensor([0]))  # fmt: skip
+    h = core(batch["numbers"].values)
+    torch.testing.assert_close(task(batch), torch.cat([h[:, -1, :4], h[:, 0, 4:]], 1))
+
+
 @pytest.mark.parametrize("options", [{}, HALVES, {"class_weights": "balanced"}, {"smoothing": 0.4}])
 def test_without_information_the_probabilities_are_those_of_the_weighted_counts(options):
     x, y = [np.ones(2)] * 20, ["a"] * 4 + ["b"] * 16
@@ -164,6 +175,17 @@ def test_intervals_of_a_regressor_hold_as_much_as_they_say(head):
     expected = stats.norm.logpdf(actual, law.mean, law.scale).mean()
     np.testing.assert_allclose(model.score(more, actual), expected, rtol=1e-12)
     assert -1.50 < expected < -1.38  # -log(2 pi e) / 2 = -1.419 for the true law
+
+
+def test_a_spread_is_learnt_apart_from_the_run_on_disk(tmp_path):
+    x, y = waves(20)
+    options = {"steps": 5, "epochs": None, "batch_size": 8}
+    disk = seqkit.training.Trainer(checkpoint=str(tmp_path / "run"), **options)
+    runs = [seqkit.training.Trainer(**options), disk, disk]  # the last one finds all done
+    found = [
+        seqkit.SequenceRegressor(nn.MLP(4), head=nn.Squared(), trainer=t).fit(x, y) for t in runs
+    ]
+    assert len({float(model.score(x, y)) for model in found}) == 1
 
 
 @pytest.mark.parametrize("head", [seqkit.StudentT(), nn.Squared(), seqkit.Gamma()], ids=repr)
@@ -261,6 +283,14 @@ def test_texts_are_read_character_by_character():
     model.fit(texts, ["mostly a", "mostly a", "mostly b", "mostly b"] * 5)
     assert model.predict(["aaaaab", "babbb"]).tolist() == ["mostly a", "mostly b"]
     assert model.predict("bbbbbbb").tolist() == ["mostly b"]
+
+
+def test_a_series_of_texts_is_answered_on_its_index():
+    x, y = pd.Series(["aab", "bba", "a", "bb"], list("wxyz")), pd.Series([0, 1, 0, 1], list("wxyz"))
+    clf = seqkit.SequenceClassifier(nn.MLP(8), "mean", steps=40, **QUICK).fit(x, y.iloc[::-1])
+    assert clf.predict(x).to_dict() == y.to_dict()
+    assert clf.score(x.iloc[::-1], y) == clf.score(x.tolist(), y.to_frame().to_numpy()) == 1
+    assert clf.predict(pd.Series(["b", "a"], [7, 7])).tolist() == [1, 0]  # names that are none
 
 
 def test_missing_numbers_and_unknown_symbols_are_allowed(fitted):
@@ -374,6 +404,10 @@ WRONG = {
     "numbers as labels": (lambda: CLASSIFIER.fit(X, [0.5, 1.25]), ValueError, "LSTMRegressor"),
     "labels as numbers": (lambda: REGRESSOR.fit(X, ["a", "b"]), TypeError, "LSTMClassifier"),
     "a name without label": (lambda: CLASSIFIER.fit({"s": X[0], "t": X[1]}, {"s": 1}), ValueError, "nothing under 't'"),
+    "a name that x has not": (
+        lambda: CLASSIFIER.fit({"s": X[0], "t": X[1]}, pd.Series([0, 1], ["t", "u"])), ValueError, "but not 's' once",
+    ),
+    "an infinite label": (lambda: CLASSIFIER.fit(X, [0.0, np.inf]), ValueError, "LSTMRegressor"),
     "a weight missing": (
         lambda: seqkit.LSTMClassifier(class_weights={"a": 1.0}).fit(X, ["a", "b"]), ValueError, "each of the classes",
     ),

@@ -354,6 +354,10 @@ def test_decode_reads_lines_for_saved_models(call, place, monkeypatch):
     code, out, _ = call("decode - --model spelt.seqkit --letters --json")
     [row] = json.loads(out)["decoded"]
     assert row == {"input": "a b", "output": " ".join(spelt.decode(["ab"])[0])}
+    spelt.set_params(steps=100, lr=0.05).fit(["ab"], ["xyz"]).save("texts.seqkit")
+    monkeypatch.setattr("sys.stdin", io.StringIO("ab\n"))
+    _, out, _ = call("decode - --model texts.seqkit --letters --json")
+    assert json.loads(out)["decoded"][0]["output"] == "xyz"  # a text stays one
 
 
 def test_frequency_is_passed_on(call, place):

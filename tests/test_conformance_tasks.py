@@ -108,6 +108,22 @@ def test_a_fit_is_its_data_and_seed_alone(case):
     assert f"fitted to {len(case.x)}" in repr(first)
 
 
+@pytest.mark.parametrize(
+    "name", ["LSTMClassifier", "SequenceRegressor", "SequenceGenerator", "Seq2Seq", "CTC"]
+)
+def test_a_fit_that_fails_leaves_no_mixture_of_old_and_new(name):
+    case = CASES[name]
+    model = fit(case)
+    before = flat(getattr(model, case.verb)(case.x))
+    x, y = case.x[::-1][:3], None if case.y is None else case.y[:3]
+    with pytest.raises((ValueError, TypeError)):  # late, when the new data are known
+        model.fit(x, y, validation=([], []))
+    try:
+        alike(getattr(model, case.verb)(case.x), before)
+    except seqkit.NotFittedError as error:
+        assert "call fit" in str(error)
+
+
 @cases
 def test_saved_without_pickle_and_equal(case, tmp_path):
     model = fit(case)

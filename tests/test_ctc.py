@@ -306,6 +306,11 @@ def test_a_search_without_a_way_says_so():
     nothing = np.full((2, 3), -np.inf)
     with pytest.raises(ValueError, match="no transcript is possible"):
         prefix_beam(nothing, 3)
+    endless = np.zeros((3, 3))
+    endless[:, 0] = -np.inf
+    for prior in (endless, lambda prefixes: endless[: len(prefixes)]):
+        with pytest.raises(ValueError, match="no transcript is possible"):
+            prefix_beam(laws(2, 3), 3, prior=prior)
     for options, message in [
         ({"beam": 0}, "beam must be at least n_best"),
         ({"beam": 3, "prior": np.zeros((2, 2))}, r"prior must be \(3, 3\)"),
@@ -386,6 +391,8 @@ def test_answers_stand_on_the_callers_index():
     assert law.columns.tolist() == ["", *fitted.labels_]
     np.testing.assert_allclose(law.sum(axis=1), 1.0, rtol=1e-12)
     assert aligned.columns.tolist() == ["label", "position", "posterior"]
+    assert fitted.log_prob(frame, TEST[1][0]).index.tolist() == [0]  # a single one has no name
+    assert fitted.decode(frame, n_best=2, beam=4).index.tolist() == [(0, 1), (0, 2)]
     panel = fitted.log_prob({"one": frame, "two": frame}, {"two": "ab", "one": TEST[1][0]})
     assert panel.index.tolist() == ["one", "two"] and panel["one"] > panel["two"]
 

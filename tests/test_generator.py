@@ -29,6 +29,7 @@ from seqkit.tasks import (
 RNG = np.random.default_rng(0)
 CORES = {
     "MLP": nn.MLP(24),
+    "Stack": nn.Stack((nn.GRU(20), nn.TDNN((20,), kernel=2))),
     "TDNN": nn.TDNN((24, 24), kernel=3, dilations=(1, 3)),
     "RNN": nn.RNN(24),
     "LSTM": nn.LSTM(24),
@@ -36,7 +37,7 @@ CORES = {
 }
 EVERY = pytest.mark.parametrize("core", CORES.values(), ids=CORES)
 MEMORY = pytest.mark.parametrize("core", [CORES[k] for k in list(CORES)[1:]], ids=list(CORES)[1:])
-COUNTERS = pytest.mark.parametrize("core", [CORES[k] for k in list(CORES)[2:]], ids=list(CORES)[2:])
+COUNTERS = pytest.mark.parametrize("core", [CORES[k] for k in list(CORES)[3:]], ids=list(CORES)[3:])
 
 
 def learner(core: nn.Core = CORES["LSTM"], **options) -> SequenceGenerator:
@@ -64,6 +65,17 @@ def test_the_sequence_of_a_label_is_copied(core):
     assert set(model.sample(20, seed=1, temperature=0.3, condition="y")) == {"badc"}
 
 
+@pytest.mark.parametrize("given", [dict, pd.Series])
+def test_conditions_find_their_sequences_by_name(given):
+    x = {"p": ["a"], "q": ["b"]}
+    named = learner(nn.GRU(8), epochs=60).fit(x, given({"q": "B", "p": "A"}))
+    assert [named.decode(condition=c) for c in "AB"] == [["a"], ["b"]]
+    scores = named.log_prob(x, given({"q": "B", "p": "A"}))
+    np.testing.assert_array_equal(scores, named.log_prob([["a"], ["b"]], ["A", "B"]))
+    with pytest.raises(ValueError, match="y names some of the sequences of x, but not 'p' once"):
+        named.score(x, pd.Series({"q": "B", "r": "A"}))
+
+
 @EVERY
 def test_a_vector_says_what_is_written(core):
     vectors = RNG.normal(size=(300, 2))
@@ -74,6 +86,14 @@ def test_a_vector_says_what_is_written(core):
     clear = np.array([[1.0, 1.0], [1.0, -1.0], [-1.0, 1.0], [-1.0, -1.0]])
     assert model.decode(condition=clear) == ["abc", "abd", "bac", "bad"]
     assert model.decode(condition=[1.0, -1.0]) == "abd"
+
+
+def test_vectors_may_be_lists_and_single_numbers():
+    words, vectors = ["ab", "ba"] * 10, [[-1.0, 2.0], [1.0, 0.0]] * 10
+    rows = learner(nn.MLP(8)).fit(words, vectors)
+    assert rows.score(words, vectors) == rows.score(words, np.array(vectors))
+    alone = learner(nn.MLP(8)).fit(words, [-1.0, 1.0] * 10)
+    assert alone.decode(condition=[-1.0, 1.0]) == [alone.decode(condition=v) for v in (-1.0, 1.0)]
 
 
 @MEMORY
@@ -323,6 +343,17 @@ def test_text_is_scored_in_stretches_as_in_one(monkeypatch):
     np.testing.assert_allclose(model.log_prob(text), whole, rtol=0, atol=1e-4)
 
 
+def test_any_number_of_steps_can_be_watched_that_fills_the_lanes():
+    text = torch.from_numpy(RNG.integers(1, 5, size=9))  # of 8 lanes one has a step more
+    assert [len(pieces(language(), [text], chunk=4, lanes=n)) for n in (1, 2, 8)] == [3, 2, 1]
+    assert pieces(language(), [text], chunk=4, lanes=8).lanes == 8
+    quick = {"steps": 2, "chunk": 10, "batch_size": 8}
+    model = learner(epochs=None, **quick).fit("abc" * 100, validation="abcabcabc")
+    assert model.history_["validation"].notna().all()
+    with pytest.raises(ValueError, match="7 steps are watched, but 8 stretches"):
+        learner(epochs=None, **quick).fit("abc" * 100, validation="abcabca")
+
+
 def test_the_end_of_a_text_can_be_held_back():
     text = "".join(RNG.choice(list("ab"), size=2000))
     model = learner(patience=2, epochs=30, chunk=16, lr=0.05).fit(text)
@@ -453,6 +484,15 @@ def test_missing_numbers_count_for_nothing():
         model.score([np.array([[np.nan, 0.0]])])
 
 
+def test_the_score_of_numbers_is_that_of_those_that_are_there():
+    whole, holes = RNG.normal(size=(2, 30))
+    holes[::2] = np.nan
+    model = learner(epochs=1).fit([whole, holes])
+    assert model.score([holes]) == pytest.approx(model.log_prob([holes]).iloc[0] / 15, rel=1e-12)
+    with pytest.raises(ValueError, match="x holds no number at all"):
+        model.score([holes[:1]])
+
+
 def test_named_channels_come_back_named():
     frames = [pd.DataFrame({"u": RNG.normal(size=4), "v": RNG.normal(size=4)}) for _ in range(9)]
     model = learner(epochs=1).fit(frames)
@@ -557,6 +597,7 @@ def test_tasks_refuse_cores_that_look_ahead():
         ({}, ["ab", "b"], 3, "y is 3"),
         ({}, ["ab", "b"], np.ones((3, 2)), "3 conditions for 2 sequences"),
         ({}, ["ab", "b"], np.array([[1.0], [np.nan]]), r"y\[1\] has a number that is missing"),
+        ({}, ["ab", "b"], ["u", None], r"y\[1\] is missing"),
         ({"chunk": 3, "ends": True}, ["ab", "b"], None, "learnt whole"),
         ({"chunk": 3, "scheduled": 0.5}, ["ab", "b"], None, "whole sequences"),
         ({}, "abcabc", ["u"], "learnt in pieces"),

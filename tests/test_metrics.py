@@ -320,4 +320,7 @@ def test_error_rates():
     assert metrics.token_error_rate(actual, predicted) == pytest.approx(2 / 4)
     assert metrics.sequence_error_rate(actual, predicted) == 0.5
     assert metrics.token_error_rate(list("abc"), list("abd")) == pytest.approx(1 / 3)
+    with pytest.raises(ValueError, match="actual holds 1 sequences and predicted 0"):
+        metrics.sequence_error_rate([["a"]], [])
+    assert metrics.f1(["b", 1], ["b", 1], average=None).index.tolist() == ["b", 1]
     assert metrics.perplexity([np.log(0.5), NAN, np.log(0.125)]) == pytest.approx(4.0)

@@ -218,6 +218,24 @@ def test_counts():
         small(head=seqkit.Poisson()).fit(["ab", "b"], [[3, -1], [1]])
 
 
+def test_the_score_of_numbers_is_that_of_those_that_are_there():
+    model = small().fit(["ab", "b"], [[1.0, np.nan, 2.0], [3.0, 5.0, np.nan]])
+    shorter = model.score(["ab"], [[1.0, np.nan, np.nan]])  # what follows does not count
+    raw = model._task()(model._pair(["ab"], [[1.0, 0.0, 0.0]])[1].batch(torch.tensor([0])))[0]
+    known = model._targets
+    law = known.head.distribution(raw[0, :1].detach(), known.centre, known.scale)
+    assert shorter == pytest.approx(float(law.log_prob(np.ones(1))[0]), rel=1e-6)
+    with pytest.raises(ValueError, match="y holds no number at all"):
+        model.score(["ab"], [[np.nan] * 3])
+
+
+def test_what_is_missing_need_not_be_lawful():
+    x, y = ["ab", "b"], [[3.0, 0.5, 2.0], [1.0, np.nan]]  # 0, of padding and gaps, has no density
+    model = small(head=seqkit.Gamma()).fit(x, y)
+    each = [3 * model.score(x[:1], y[:1]), 2 * model.score(x[1:], y[1:])]
+    assert model.score(x, y) == pytest.approx(sum(each) / 5, rel=1e-6)
+
+
 def test_smoothing_is_for_training_only():
     model = small(smoothing=0.3).fit(WORDS, CAPITALS)
     task, batch = model._task(), model._pair(WORDS, CAPITALS)[1].batch(torch.arange(9))
@@ -278,6 +296,27 @@ def test_outputs_go_by_the_names_of_their_inputs():
     model = small().fit(x, dict(reversed(y.items())))
     assert model.decode(WORDS) == fitted().decode(WORDS)
     assert model.decode(x, n_best=2).index.get_level_values("sequence")[0] == "0"
+
+
+def test_outputs_come_back_as_text_where_they_were_text_by_name_too():
+    x, texts = {"p": "ab", "q": "b"}, {"p": "xy", "q": "x"}
+    assert isinstance(small().fit(x, texts).decode(["a"])[0], str)
+    symbols = pd.concat({k: pd.Series(list(v)) for k, v in texts.items()})
+    assert isinstance(small().fit(x, symbols).decode(["a"])[0], list)
+
+
+@pytest.mark.parametrize("form", [lambda y: y, lambda y: y.reset_index(), seqkit.Sequences])
+def test_a_panel_of_outputs_goes_by_the_names_of_its_inputs(form):
+    def panel(of: dict[str, list[float]]) -> pd.Series:
+        return pd.concat(map(pd.Series, of.values()), keys=of, names=["unique_id", "ds"]).rename(
+            "y"
+        )
+
+    x, y = panel({"p": [1.0, 1.0], "q": [-1.0]}), {"q": [-5.0, -5.0], "p": [5.0]}
+    model = small().fit(x, form(panel(y)))
+    assert model.score(x, form(panel(y))) == model.score(x, y)
+    with pytest.raises(ValueError, match="is a name of x or of y, but not of both"):
+        model.score(x, form(panel({"q": [1.0], "r": [1.0]})))
 
 
 def test_outputs_may_be_empty():

@@ -7,7 +7,7 @@ import pandas as pd
 import pytest
 import torch
 
-from seqkit import nn
+from seqkit import SequenceGenerator, nn
 from seqkit.models.sequence_networks._inputs import Observed, Reader
 from seqkit.models.sequence_networks._targets import expect, kind_of
 from seqkit.models.sequence_networks.base import batches
@@ -116,6 +116,32 @@ def test_mixed_frames_have_numbers_and_codes():
     assert mask.tolist() == [[True, True, False], [True, True, True]]
     with pytest.raises(ValueError, match=r"1 number per step, but .* 2 numbers and 1 symbol"):
         reader.arrays(Observed([[1.0, 2.0]], "x"))
+
+
+def test_columns_of_text_keep_their_order():
+    frame = pd.DataFrame({"noun": ["a", "b"], "verb": ["b", "a"]})
+    reader = Reader(Observed([frame], "x"))
+    with pytest.raises(ValueError, match=r"columns \['verb', 'noun'\], but .* \['noun', 'verb'\]"):
+        reader.arrays(Observed([frame[["verb", "noun"]]], "x"))
+
+
+def test_a_long_frame_has_the_names_and_values_of_its_series():
+    frame = pd.DataFrame({"unique_id": ["p", "q", "q"], "ds": [0, 0, 1], "y": [1.0, 2.0, 3.0]})
+    data = Observed(frame, "x")
+    assert (data.frame.keys, data.numbers.values[:, 0].tolist()) == (("p", "q"), [1.0, 2.0, 3.0])
+    words = Observed(frame.assign(y=["a", "b", "c"]), "x")
+    assert (words.numbers, words.symbols[0].values[:, 0].tolist()) == (None, ["a", "b", "c"])
+
+
+def test_a_day_that_is_missing_has_a_symbol_of_its_own():
+    days = pd.to_datetime(["2024-01-01", "2024-01-02", "2024-01-04"])
+    frame = pd.DataFrame({"load": [1.0, 2.0, 3.0], "kind": ["a", "b", "a"]}, days)
+    reader = Reader(Observed(frame, "x"))
+    found = reader.arrays(Observed(frame, "x"))
+    assert found["codes"].values[:, 0].tolist() == [1, 3, 2, 1]
+    assert found["numbers"].values[:, 1].tolist() == [0, 0, 1, 0]
+    with pytest.raises(ValueError, match="steps missing from the calendar of series 'p'"):
+        SequenceGenerator(nn.LSTM(2), steps=1).fit({"p": frame["kind"]})
 
 
 def test_text_is_spelt_where_it_is_asked_for():

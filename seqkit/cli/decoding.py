@@ -133,7 +133,8 @@ def _decode_lines(model: Any, name: str, verb: str, lines: Lines) -> pd.DataFram
             result.insert(2, "token", [token for line in lines for token in line])
         return result
     rows = [
-        (" ".join(line), " ".join(map(str, one))) for line, one in zip(lines, found, strict=True)
+        (" ".join(line), one if isinstance(one, str) else " ".join(map(str, one)))
+        for line, one in zip(lines, found, strict=True)
     ]
     return pd.DataFrame(rows, columns=["input", "output"])
 

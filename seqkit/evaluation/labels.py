@@ -2,6 +2,8 @@
 
 ``actual`` and ``predicted`` are flat sequences of labels, or lists of sequences (one per
 sentence); two lists of sequences must agree in every length, except for the edit measures.
+A list of texts is one sequence of labels: for measures of their characters give ``map(list, texts)``
+as a list.
 """
 
 from __future__ import annotations
@@ -45,8 +47,11 @@ def _flat(actual: Any, predicted: Any) -> tuple[list[Hashable], list[Hashable]]:
 
 def _pairs(actual: Any, predicted: Any) -> tuple[list[list[Hashable]], list[list[Hashable]]]:
     """Both as lists of sequences; a flat sequence of labels counts as one sequence."""
-    rows = [list(row) for row in actual] if _is_nested(actual) else [list(actual)]
-    others = [list(row) for row in predicted] if _is_nested(predicted) else [list(predicted)]
+    nested = _is_nested(actual), _is_nested(predicted)
+    rows = [list(row) for row in actual] if nested[0] else [list(actual)]
+    others = [list(row) for row in predicted] if nested[1] else [list(predicted)]
+    if nested == (True, False) and not others[0]:  # no sequences, rather than one without a label
+        others = []
     if len(rows) != len(others):
         raise ValueError(
             f"actual holds {len(rows)} sequences and predicted {len(others)}: pass as many."
@@ -93,7 +98,11 @@ def f1(actual: Any, predicted: Any, *, average: str | None = "macro") -> float |
     per_class = 2 * hits / np.maximum(sizes, 1)
     if average == "macro":
         return float(per_class.mean()) if len(a) else float("nan")
-    return pd.Series(per_class, index=pd.Index(classes, name="class"), name="f1").sort_index()
+    found = pd.Series(per_class, index=pd.Index(classes, name="class"), name="f1")
+    try:
+        return found.sort_index()
+    except TypeError:  # classes of several kinds stay in the order of their first appearance
+        return found
 
 
 # ---------------------------------------------------------------- spans

@@ -123,13 +123,13 @@ class _Search:
         return tuple(found[::-1])
 
     def best(self, n: int, ends: Array) -> list[Transcript]:
-        if not self.size:
-            raise ValueError(
-                "no transcript is possible: a frame has no class, or the prior rules out all that the frames allow"
-            )
         with np.errstate(divide="ignore"):
             log_p = np.log(self.mass[: self.size].sum(1)) + self.scale
         score = log_p + self.prior[: self.size] + ends
+        if not (score > -np.inf).any():
+            raise ValueError(
+                "no transcript is possible: a frame has no class, or the prior rules out all that the frames allow"
+            )
         order = np.argsort(-score, kind="stable")[:n]
         return [
             Transcript(

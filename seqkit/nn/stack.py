@@ -60,8 +60,12 @@ class CoreStack(nn.Module):
 
     def forward(self, x: Tensor, mask: Tensor | None = None) -> Tensor:
         """(batch, time, inputs) to (batch, time, size); `mask` (batch, time) is False where x is padding."""
-        for i, core in enumerate(self.cores):
-            x = core(self.dropout(x) if i else x, mask)
+        return self.cores[-1](self.below(x, mask), mask)
+
+    def below(self, x: Tensor, mask: Tensor | None = None) -> Tensor:
+        """What the highest core reads, (batch, time, its inputs)."""
+        for core in self.cores[:-1]:  # type: ignore[index]
+            x = self.dropout(core(x, mask))
         return x
 
     def initial(self, batch: int) -> State:

@@ -7,6 +7,8 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from seqkit.nn.stack import CoreStack
+
 Window = tuple[
     Tensor, Tensor
 ]  # the last inputs (batch, reach, inputs), and whether they exist (batch, reach)
@@ -26,7 +28,33 @@ def carried(core: nn.Module) -> nn.Module:
             f"what goes on in time cannot be built on {type(core).__name__}: it looks ahead, at steps that are not "
             "there yet; use a causal core such as seqkit.nn.LSTM(64)"
         )
+    if isinstance(core, CoreStack):
+        return CarriedStack([carried(part) for part in core.cores], dropout=core.dropout.p)
     return core if hasattr(core, "scan") else Windowed(core)
+
+
+class CarriedStack(CoreStack):
+    """Cores one upon the other, each of which goes on from a state of its own.
+
+    >>> from seqkit.nn import GRU, TDNN, Stack
+    >>> core, x = Stack((GRU(4), TDNN((4,)))).build(2), torch.ones(1, 9, 2)
+    >>> first, state = carried(core).scan(x[:, :4], carried(core).initial(1))
+    >>> rest, state = carried(core).scan(x[:, 4:], state)
+    >>> torch.allclose(torch.cat([first, rest], 1), core(x), atol=1e-6)
+    True
+    """
+
+    def scan(
+        self, x: Tensor, state: Any = None, mask: Tensor | None = None
+    ) -> tuple[Tensor, tuple[Any, ...]]:
+        """(batch, time, inputs) to (batch, time, size), and the states after the last step that is not padding."""
+        after = []
+        for i, (core, before) in enumerate(
+            zip(self.cores, state or self.initial(len(x)), strict=True)
+        ):
+            x, now = core.scan(self.dropout(x) if i else x, before, mask)  # type: ignore[operator]
+            after.append(now)
+        return x, tuple(after)
 
 
 class Windowed(nn.Module):
@@ -61,7 +89,7 @@ class Windowed(nn.Module):
             raise TypeError(
                 f"{type(core).__name__} sees the past without end, but has no scan(x, state, mask); give it one"
             )
-        self.core, self.reach = core, int(field) - 1
+        self.core, self.reach, self.receptive_field = core, int(field) - 1, int(field)
         self.inputs, self.size = core.inputs, core.size
 
     def initial(self, batch: int) -> Window:

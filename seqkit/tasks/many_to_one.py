@@ -11,13 +11,14 @@ from seqkit.nn.attention import AttentionPooling, last_pooling, max_pooling, mea
 from seqkit.nn.bidirectional import BothDirections
 from seqkit.nn.initialisation import linear
 from seqkit.nn.layers import check_dropout
+from seqkit.nn.stack import CoreStack
 
 from ._pooling import Pooling, check_pooling
 
 if TYPE_CHECKING:
     from seqkit.nn.heads import Head
 
-PLAIN = {"last": last_pooling, "mean": mean_pooling, "max": max_pooling}
+PLAIN = {"mean": mean_pooling, "max": max_pooling}
 
 
 class ManyToOne(nn.Module):
@@ -76,8 +77,8 @@ class ManyToOne(nn.Module):
     def forward(self, batch: dict[str, Any]) -> Tensor:
         """Raw numbers of the head, (batch, head.size)."""
         x, mask = self._read(batch)
-        if self.pooling == "last" and isinstance(self.core, BothDirections):
-            pooled = both_ends(self.core, x, mask)
+        if self.pooling == "last":
+            pooled = self._at_the_end(x, mask)
         elif self.pool is not None:
             pooled = self.pool(self.core(x, mask), mask)
         else:
@@ -97,6 +98,15 @@ class ManyToOne(nn.Module):
             )
         x, mask = self._read(batch)
         return self.pool.weights(self.core(x, mask), mask)
+
+    def _at_the_end(self, x: Tensor, mask: Tensor | None) -> Tensor:
+        """The last step; where the highest core looks both ways, the last of each."""
+        top: Any = self.core
+        while isinstance(top, CoreStack):
+            x, top = top.below(x, mask), top.cores[-1]
+        if isinstance(top, BothDirections):
+            return both_ends(top, x, mask)
+        return last_pooling(top(x, mask), mask)
 
     def _read(self, batch: dict[str, Any]) -> tuple[Tensor, Tensor | None]:
         if self.training and self.noise and "numbers" in batch:

@@ -244,9 +244,15 @@ class Continued(Stateful):
 def pieces(generator: OneToMany, sequences: list[Tensor], *, chunk: int, lanes: int = 1) -> Chunks:
     """`Chunks` of sequences (time,) or (time, channels) without end, each cut into `lanes` that are read side by side.
 
-    Every lane is taken for a sequence of its own, before which there is nothing.
+    Every lane is taken for a sequence of its own, before which there is nothing; those of a sequence differ by a step
+    at most. Raises ValueError for a sequence of fewer steps than lanes.
     """
-    cut = [part for one in sequences for part in one.split(-(-len(one) // lanes))]
+    shortest = min(map(len, sequences))
+    if shortest < lanes:
+        raise ValueError(
+            f"{shortest} steps cannot be cut into {lanes} lanes; give more, or fewer lanes"
+        )
+    cut = [part for one in sequences for part in one.tensor_split(lanes)]
     fed = [generator.before(part.unsqueeze(0))[0] for part in cut]
     fed = [part.unsqueeze(-1) if part.ndim == 1 else part for part in fed]
     return Chunks(fed, cut, chunk=chunk)

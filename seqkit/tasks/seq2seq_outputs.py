@@ -142,8 +142,12 @@ class Numbers(Output):
     def losses(self, raw: Tensor, target: Padded) -> Tensor:
         values, end = self.law(raw)
         seen = ~target.values.isnan()
+        if target.mask is not None:
+            seen = seen & target.mask.unsqueeze(-1)
         scale = 1.0 if self.head.shifted else self.scale
-        each = self.head.loss(values, target.values.nan_to_num(0.0), 0.0, scale)
+        # what is not there counts for nothing, but must be lawful all the same: 0 has no finite density under Gamma
+        lawful = torch.where(seen, target.values, self.scale.ceil())
+        each = self.head.loss(values, lawful, 0.0, scale)
         losses = each.where(seen, 0.0).sum(-1)
         if end is not None:
             steps = torch.arange(end.shape[1], device=end.device)

@@ -55,6 +55,12 @@ class Language(Record):
         from seqkit.tasks.ragged import Ragged
 
         frame = data.symbols[0]
+        if any(rows is not None for rows in frame.rows):
+            i = next(i for i, rows in enumerate(frame.rows) if rows is not None)
+            raise ValueError(
+                f"{data.name} has steps missing from the calendar of {frame.label(i)}; symbols follow each other, so "
+                "give them without dates"
+            )
         codes = self.vocabulary.encode(frame.values[:, 0])
         if self.known and (codes == 0).any():
             row = int(np.argmax(codes == 0))
@@ -257,6 +263,11 @@ def conditions(model: Any, y: Any, lengths: Array, name: str = "y") -> list[Any]
     if vectors is None:
         expect(model, "label", y, lengths)
         given = list(y)
+        if any(v is None or v is pd.NA for v in given):
+            row = next(i for i, v in enumerate(given) if v is None or v is pd.NA)
+            raise ValueError(
+                f"{name}[{row}] is missing; leave out sequences whose condition is not known"
+            )
         if any(isinstance(v, (float, np.floating)) for v in given):
             vectors = np.array(given, dtype=np.float64)[:, None]
         else:
@@ -274,10 +285,15 @@ def _vectors(y: Any) -> Array | None:
     """A table of numbers, one row per sequence, or None."""
     if isinstance(y, pd.DataFrame) and not isinstance(y.index, pd.MultiIndex):
         y = y.to_numpy()
-    if isinstance(y, (list, tuple)) and y and all(isinstance(v, np.ndarray) for v in y):
-        if {v.ndim for v in y} != {1} or len({len(v) for v in y}) > 1:
+    if (
+        isinstance(y, (list, tuple))
+        and y
+        and all(isinstance(v, (np.ndarray, list, tuple)) for v in y)
+    ):
+        rows = [np.asarray(v) for v in y]
+        if {v.ndim for v in rows} != {1} or len({len(v) for v in rows}) > 1:
             return None
-        y = np.stack(y)
+        y = np.stack(rows)
     if isinstance(y, np.ndarray) and y.ndim == 2 and y.dtype.kind in "fiub":
         return y.astype(np.float64)
     return None

@@ -242,7 +242,10 @@ class Writing(SequenceNetwork):
         known = self._conditions
         if condition is None or known is None:
             return self._condition_codes(condition, np.ones(1), "condition"), 0
-        alone = np.isscalar(condition) if isinstance(known, Labels) else np.ndim(condition) < 2
+        if isinstance(known, Labels):
+            alone = np.isscalar(condition)
+        else:  # several numbers are as many vectors where a vector has one
+            alone = np.ndim(condition) < 2 and not (len(known) == 1 and np.size(condition) > 1)
         if alone and isinstance(known, Vectors):
             condition = np.reshape(np.asarray(condition, dtype=np.float64), (1, -1))
         given = [condition] if alone and isinstance(known, Labels) else condition

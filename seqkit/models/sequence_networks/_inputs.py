@@ -8,7 +8,7 @@ import numpy as np
 import pandas as pd
 
 from seqkit.data.intake import textual
-from seqkit.data.sequences import Array, Sequences, as_sequences
+from seqkit.data.sequences import LONG_COLUMNS, Array, Sequences, as_sequences
 from seqkit.data.vocabulary import Vocabulary
 from seqkit.persistence import Record
 
@@ -17,8 +17,13 @@ if TYPE_CHECKING:
     from seqkit.tasks.ragged import Ragged
 
 
+GAP = ""  # the symbol of a step that is missing from a calendar
+
+
 class Observed:
     """Sequences by kind: numbers, and one column of symbols each, on the same calendars.
+
+    Steps that are missing from a calendar have missing numbers, and the symbol "".
 
     >>> Observed([["a", "b"], ["c"]], "x").lengths.tolist()
     [2, 1]
@@ -28,7 +33,7 @@ class Observed:
         """`spelt`: text is a sequence of characters, and not one symbol."""
         self.name = name
         numbers, symbols = _parted(_characters(x, name) if spelt else x, name)
-        self.numbers, self.symbols = numbers, symbols
+        self.numbers, self.symbols = numbers, [_without_holes(one) for one in symbols]
 
     @property
     def frame(self) -> Sequences:
@@ -49,7 +54,9 @@ def _characters(x: Any, name: str) -> Any:
         x = [x]
     if isinstance(x, dict) and x and all(isinstance(text, str) for text in x.values()):
         return dict(zip(x, _characters(list(x.values()), name), strict=True))
-    texts = list(x) if isinstance(x, (list, tuple, np.ndarray, pd.Series)) else None
+    panel = isinstance(x, pd.Series) and isinstance(x.index, pd.MultiIndex)
+    many = isinstance(x, (list, tuple, np.ndarray, pd.Series)) and not panel
+    texts = list(x) if many else None
     if not texts or not all(isinstance(text, str) for text in texts):
         return x
     if "" in texts:
@@ -59,6 +66,8 @@ def _characters(x: Any, name: str) -> Any:
 
 def _parted(x: Any, name: str) -> tuple[Sequences | None, list[Sequences]]:
     """Numeric channels, and the columns of text one by one."""
+    if isinstance(x, pd.DataFrame) and set(LONG_COLUMNS) <= set(x.columns):
+        x = as_sequences(x, name=name)
     parts = x.values() if isinstance(x, dict) else x
     first = x if isinstance(x, pd.DataFrame) else next(iter(parts), None) if _many(x) else None
     words = [c for c in first if textual(first[c])] if isinstance(first, pd.DataFrame) else []
@@ -71,6 +80,12 @@ def _parted(x: Any, name: str) -> tuple[Sequences | None, list[Sequences]]:
     return (as_sequences(_columns(x, numeric), name=name) if numeric else None), symbols
 
 
+def _without_holes(column: Sequences) -> Sequences:
+    if all(rows is None for rows in column.rows):
+        return column
+    return column.with_values(np.where(pd.isna(column.values), GAP, column.values))
+
+
 def _many(x: Any) -> bool:
     return isinstance(x, (dict, list, tuple))
 
@@ -81,6 +96,14 @@ def _columns(x: Any, chosen: Any) -> Any:
     if isinstance(x, dict):
         return {key: frame[chosen] for key, frame in x.items()}
     return [frame[chosen] for frame in x]
+
+
+def names_of(data: Observed) -> pd.Index:
+    """Index of answers, one per sequence: the sequences' names, 0 for a single one."""
+    keys = data.frame.keys
+    if keys == tuple(range(len(keys))) or keys == (None,):
+        return pd.RangeIndex(len(keys), name="series")
+    return pd.Index(list(keys), name="series", tupleize_cols=False)
 
 
 class Reader(Record):
@@ -101,6 +124,7 @@ class Reader(Record):
     def __init__(self, data: Observed, min_count: int = 1):
         self.channels, self.gaps = 0, np.zeros(0, dtype=np.int64)
         self.columns = data.frame.columns
+        self.words = tuple(column.columns[0] for column in data.symbols)
         if data.numbers is not None:
             values = data.numbers.values
             seen = ~np.isnan(values)
@@ -157,13 +181,15 @@ class Reader(Record):
                 f"{data.name} has {_described(channels, len(data.symbols))} per step, but the model was fitted to "
                 f"{_described(self.channels, len(self.vocabularies))}; give the same columns as to fit"
             )
-        mine, given = self.columns, data.frame.columns
-        named = channels > 1 and all(isinstance(c, str) for c in (*mine, *given))
-        if named and given != mine:
-            raise ValueError(
-                f"{data.name} has the columns {list(given)}, but the model was fitted to {list(mine)}; give the same "
-                "columns in the same order"
-            )
+        words = tuple(column.columns[0] for column in data.symbols)
+        pairs = [(self.columns, data.frame.columns)] if channels else []
+        for mine, given in [*pairs, (self.words, words)]:
+            named = len(mine) > 1 and all(isinstance(c, str) for c in (*mine, *given))
+            if named and given != mine:
+                raise ValueError(
+                    f"{data.name} has the columns {list(given)}, but the model was fitted to {list(mine)}; give the "
+                    "same columns in the same order"
+                )
 
 
 def _described(channels: int, symbols: int) -> str:

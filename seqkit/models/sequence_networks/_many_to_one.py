@@ -3,19 +3,18 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, Literal, Self
 
 import numpy as np
 import pandas as pd
 
-from seqkit.base import Model
-from seqkit.data.sequences import LONG_COLUMNS, Array, Sequences
+from seqkit.base import Model, check_count
+from seqkit.data.sequences import Array
 from seqkit.nn.cores import Bidirectional, Core
 from seqkit.tasks._pooling import check_pooling
 
 from ._inputs import Observed, Reader
-from ._targets import expect
+from ._targets import by_name, expect
 from .base import DEFAULTS, SequenceNetwork
 
 if TYPE_CHECKING:
@@ -73,6 +72,8 @@ class ManyToOneNetwork(SequenceNetwork):
 
     def _check(self) -> None:
         check_pooling(self.pooling)  # type: ignore[attr-defined]
+        if self.embedding is not None:
+            check_count("embedding", self.embedding, 1)
         core = self._core()
         if not isinstance(core, Core):
             raise TypeError(
@@ -117,7 +118,7 @@ class ManyToOneNetwork(SequenceNetwork):
         if isinstance(x, np.ndarray) and x.ndim == 2 and len(x) == count:
             form, x = "rows", x[:, :, None]
         elif _texts(x) and len(x) == count:
-            form = "texts"
+            form, x = "texts", _by_index(x)
         return Observed(x, name, spelt=form == "texts"), form
 
     def _asked_about(self, x: Any) -> Observed:
@@ -127,7 +128,7 @@ class ManyToOneNetwork(SequenceNetwork):
         if flat and (self._form == "rows" or x.shape[1] > 1):
             x = x[:, :, None]
         spelt = self._form == "texts" and (isinstance(x, str) or _texts(x))
-        return Observed(x, "x", spelt=spelt)
+        return Observed(_by_index(x) if spelt else x, "x", spelt=spelt)
 
     def _targets(self, x: Any, data: Observed, y: Any, name: str = "y") -> pd.Series:
         """One target per sequence, in their order; refused where they ask for another task."""
@@ -135,15 +136,12 @@ class ManyToOneNetwork(SequenceNetwork):
             raise TypeError(
                 f"{name} is {y!r}; give a list, array or Series with one entry per sequence"
             )
+        if isinstance(y, (pd.DataFrame, np.ndarray)) and y.shape[1:] == (1,):  # one column of them
+            y = y.iloc[:, 0] if isinstance(y, pd.DataFrame) else y[:, 0]
         expect(self, "label", y, data.lengths)
         keys = data.frame.keys
-        if isinstance(y, Mapping):
-            strange = [key for key in keys if key not in y]
-            if strange:
-                raise ValueError(
-                    f"{name} has nothing under {strange[0]!r}; give one for every sequence of x"
-                )
-            y = pd.Series([y[key] for key in keys])
+        apart = isinstance(x, pd.Series) and _texts(x) and len(x) == len(keys)
+        y = by_name(y, _by_index(x) if apart else x, keys, name)
         targets = y if isinstance(y, pd.Series) else pd.Series(y)
         if len(targets) != len(keys):
             flat = isinstance(x, np.ndarray) and x.ndim == 2
@@ -153,10 +151,6 @@ class ManyToOneNetwork(SequenceNetwork):
             raise ValueError(
                 f"{name} has {len(targets)} entries, but x has {len(keys)} sequences{hint}; give one for each"
             )
-        if _named(x) and targets.index.is_unique and set(targets.index) == set(keys):
-            targets = targets.iloc[
-                targets.index.get_indexer(pd.Index(list(keys), tupleize_cols=False))
-            ]
         if targets.isna().any():
             place = int(np.argmax(targets.isna()))
             raise ValueError(f"{name}[{place}] is missing; leave out sequences of which it is not known")  # fmt: skip
@@ -174,8 +168,7 @@ class ManyToOneNetwork(SequenceNetwork):
         self._check()
         data, form = self._intake(x, y)
         targets = self._targets(x, data, y)
-        for name in ("_header", "_network"):
-            vars(self).pop(name, None)
+        self._forget()
         self._form, self._count = form, len(data)
         self._reader = Reader(data, self.min_count)
         return data, targets
@@ -226,26 +219,15 @@ def directed(core: Core, both: bool) -> Core:
     return Bidirectional(core) if both else core
 
 
-def names_of(data: Observed) -> pd.Index:
-    """Index of answers, one per sequence: the sequences' names, 0 for a single one."""
-    keys = data.frame.keys
-    if keys == tuple(range(len(keys))) or keys == (None,):
-        return pd.RangeIndex(len(keys), name="series")
-    return pd.Index(list(keys), name="series", tupleize_cols=False)
-
-
 def _texts(x: Any) -> bool:
     """Several texts, or what could as well be the symbols of one sequence."""
+    plain = isinstance(x, pd.Series) and not isinstance(x.index, pd.MultiIndex)
     listed = isinstance(x, (list, tuple)) or (isinstance(x, np.ndarray) and x.ndim == 1)
-    return listed and len(x) > 0 and all(isinstance(text, str) for text in x)
+    return (listed or plain) and len(x) > 0 and all(isinstance(text, str) for text in x)
 
 
-def _named(x: Any) -> bool:
-    """Whether the caller gave the sequences names, rather than an order."""
-    if isinstance(x, pd.DataFrame):
-        return isinstance(x.index, pd.MultiIndex) or set(LONG_COLUMNS) <= set(x.columns)
-    if isinstance(x, Sequences):  # a part of a list has numbers for names, which are only places
-        return not all(isinstance(key, int) for key in x.keys)
-    return isinstance(x, Mapping) or (
-        isinstance(x, pd.Series) and isinstance(x.index, pd.MultiIndex)
+def _by_index(x: Any) -> Any:
+    """A Series of texts as texts by name."""
+    return (
+        dict(zip(x.index, x, strict=True)) if isinstance(x, pd.Series) and x.index.is_unique else x
     )

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Hashable
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
+import pandas as pd
 
 from seqkit.data.sequences import Array
 from seqkit.data.vocabulary import Vocabulary
@@ -12,7 +14,7 @@ from seqkit.nn.heads import Head
 from seqkit.persistence import Record
 
 from ._inputs import Observed
-from ._targets import expect
+from ._targets import expect, is_named
 
 if TYPE_CHECKING:
     from seqkit.tasks.ragged import Padded, Ragged
@@ -54,7 +56,7 @@ def written(model: Any, y: Any, x: Observed) -> Written:
     rows = y if isinstance(y, (list, tuple)) else ()  # of which some may be empty
     there = np.array([not hasattr(one, "__len__") or len(one) > 0 for one in rows], bool)
     if there.all():
-        values, flat, lengths = _read(y)
+        values, flat, lengths = _read(y, () if x.frame.single else x.frame.keys)
     elif not there.any():
         values, flat, lengths = np.empty((0, 1), object), False, np.zeros(len(there), np.int64)
     else:
@@ -71,18 +73,29 @@ def written(model: Any, y: Any, x: Observed) -> Written:
     return Written(values, np.concatenate([[0], np.cumsum(lengths)]), flat)
 
 
-def _read(y: Any) -> tuple[Array, bool, Array]:
-    """Values end to end, whether they were given as plain numbers, and lengths."""
+def _read(y: Any, keys: tuple[Hashable, ...] = ()) -> tuple[Array, bool, Array]:
+    """Values end to end, whether they were given as plain numbers, and lengths; a panel by its names, `keys`."""
     observed = Observed(y, "y", spelt=True)
     if len(observed.symbols) + (observed.numbers is not None) > 1:
         raise ValueError("y has several kinds of columns; outputs are symbols or numbers, not both")
     frame = observed.frame
+    if is_named(y) and keys and keys != tuple(range(len(keys))):
+        if set(frame.keys) != set(keys):
+            odd = next(iter(set(frame.keys) ^ set(keys)))
+            raise ValueError(
+                f"{odd!r} is a name of x or of y, but not of both; name outputs as their inputs"
+            )
+        place = {key: i for i, key in enumerate(frame.keys)}
+        frame = frame.subset(place[key] for key in keys)
     return frame.values, frame.columns == (None,), frame.lengths
 
 
 def is_text(y: Any) -> bool:
     """Whether the outputs are texts, rather than lists of symbols."""
-    if isinstance(y, dict) or not hasattr(y, "__iter__"):
+    if isinstance(y, dict):
+        y = y.values()
+    panel = hasattr(y, "index") and isinstance(y.index, pd.MultiIndex)
+    if panel or isinstance(y, pd.DataFrame) or not hasattr(y, "__iter__"):
         return False
     return all(isinstance(one, str) for one in y)
 
@@ -151,6 +164,10 @@ class SymbolTargets(Record):
             each = each.masked_fill(~target.mask, 0.0)
         return each.sum(1).cpu().numpy()
 
+    def untold(self, y: Written) -> int:
+        """Steps that nothing is known of."""
+        return 0
+
     def describe(self) -> str:
         return f"{len(self.vocabulary) - 1} symbols"
 
@@ -214,12 +231,14 @@ class NumberTargets(Record):
         values = values * self.scale + self.centre if self.head.shifted else values
         lengths = target.lengths.cpu().numpy()[:, None]
         steps = np.arange(values.shape[1])
+        seen = ~np.isnan(values) & (steps < lengths)[..., None]
+        lawful = np.where(seen, values, np.ceil(self.scale))
         sign = np.where(steps == lengths - 1, 1.0, -1.0)
         totals = []
         for raw in raws:
             numbers, end = self._parts(raw)
             law = self.head.distribution(numbers, self.centre, self.scale)
-            each = np.where(np.isnan(values), 0.0, law.log_prob(values)).sum(-1)
+            each = np.where(seen, law.log_prob(lawful), 0.0).sum(-1)
             if end is not None:
                 each = each - np.logaddexp(0.0, -sign * end)
             totals.append(np.where(steps < lengths, each, 0.0).sum(1))
@@ -265,6 +284,10 @@ class NumberTargets(Record):
         found = np.stack(rows, 1)
         found = found * self.scale + self.centre if self.head.shifted else found
         return [one[:n, 0] if self.flat else one[:n] for one, n in zip(found, lengths, strict=True)]
+
+    def untold(self, y: Written) -> int:
+        """Steps that nothing is known of: neither a number nor whether it is the last one."""
+        return 0 if self.length is None else int(np.isnan(y.values).all(axis=1).sum())
 
     def describe(self) -> str:
         return f"{len(self.scale)} number{'s' * (len(self.scale) > 1)} a step"

@@ -105,6 +105,11 @@ class SequenceNetwork(GradientTrained):
 
     # -- training --------------------------------------------------------------------------------
 
+    def _forget(self) -> None:
+        """Begin a fit: one that fails leaves an unfitted model, not old weights beside new vocabularies."""
+        for name in ("_header", "_network"):
+            vars(self).pop(name, None)
+
     def _train(
         self,
         data: Examples,
@@ -112,20 +117,22 @@ class SequenceNetwork(GradientTrained):
         validation: Examples | None = None,
         what: str = "",
         member: int = 0,
+        folder: str = "",
     ) -> None:
         """Learn from examples of these lengths; `what` is what messages say after the lengths.
 
-        Each `member` of an ensemble has a seed of its own, and a folder of its own in that of the checkpoints.
+        Each `member` of an ensemble has a seed of its own, and a folder of its own in that of the checkpoints, as any
+        other training has that is not the first of a fit, by the name of `folder`.
         """
         import torch
 
         from seqkit.training import Bucketed
 
         trainer = self._trainer()
-        if member:
-            folder = None if trainer.checkpoint is None else f"{trainer.checkpoint}/member-{member}"
-            seed = trainer.seed + member
-            trainer = dataclasses.replace(trainer, seed=seed, checkpoint=folder)
+        folder = f"member-{member}" if member else folder
+        if folder:
+            kept = None if trainer.checkpoint is None else f"{trainer.checkpoint}/{folder}"
+            trainer = dataclasses.replace(trainer, seed=trainer.seed + member, checkpoint=kept)
         self._header = Summary(lengths, what)
         if trainer.patience and validation is None:
             data, lengths, validation = self._part(data, lengths)

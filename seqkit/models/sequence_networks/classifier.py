@@ -11,7 +11,8 @@ import pandas as pd
 from seqkit.data.sequences import Array
 from seqkit.nn.cores import GRU, LSTM, Bidirectional, Core
 
-from ._many_to_one import ManyToOneNetwork, directed, names_of
+from ._inputs import names_of
+from ._many_to_one import ManyToOneNetwork, directed
 
 if TYPE_CHECKING:
     from seqkit.nn.heads import Classes
@@ -42,8 +43,8 @@ class Classifier(ManyToOneNetwork):
         Parameters
         ----------
         x : sequences of numbers, symbols or both: a list or dict of arrays, frames or lists of text; an array
-            (n, T, channels), or (n, T) for n sequences of one channel; a list of n texts, read character by character.
-            Missing numbers are allowed.
+            (n, T, channels), or (n, T) for n sequences of one channel; a list or Series of n texts, read character by
+            character. Missing numbers are allowed.
         y : one label per sequence, in their order; or a dict or Series by the names of the sequences.
         validation : a pair (x, y) of the same kind, which is watched, and with `patience` tells when to stop.
 
@@ -165,7 +166,7 @@ class Classifier(ManyToOneNetwork):
 def _distinct(labels: pd.Series) -> list[Any]:
     """Every label once, sorted; in the order of their first appearance where they cannot be."""
     found = list(dict.fromkeys(labels.tolist()))
-    if any(isinstance(label, float) and label != int(label) for label in found):
+    if any(isinstance(label, float) and not label.is_integer() for label in found):
         raise ValueError(
             "y holds numbers with fractions, which are no labels; seqkit.LSTMRegressor learns numbers, or cut them "
             "into classes"

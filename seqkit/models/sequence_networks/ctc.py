@@ -16,7 +16,7 @@ from seqkit.kernels.ctc_beam import Transcript, prefix_beam
 from seqkit.nn.cores import LSTM, Bidirectional, Core
 
 from ._ctc_prior import Prior, prior_of
-from ._inputs import Observed, Reader
+from ._inputs import Observed, Reader, names_of
 from ._transcripts import Labels, Transcripts
 from .base import SequenceNetwork
 
@@ -78,6 +78,8 @@ class CTC(SequenceNetwork):
                 f"core must be a core that is not built yet, such as seqkit.nn.LSTM(128); got {self.core!r}"
             )
         check_count("upsample", self.upsample, 1)
+        if self.embedding is not None:
+            check_count("embedding", self.embedding, 1)
         if self.too_long not in ("raise", "drop"):
             raise ValueError(f'too_long must be "raise" or "drop", got {self.too_long!r}')
 
@@ -103,6 +105,7 @@ class CTC(SequenceNetwork):
         self.__post_init__()
         data = Observed(x, "x", spelt=True)
         given = Transcripts(self, y, data)
+        self._forget()
         self._reader, self._labels = Reader(data), Labels(given)
         examples, kept = self._pairs(data, given)
         watched = None
@@ -223,7 +226,7 @@ class CTC(SequenceNetwork):
             found[number] = exactly(log_y, prefix_beam(log_y, beam, n, prior))
         rows = {
             (key, rank): (self._labels.restore(one.labels), one.log_probability, one.score)
-            for key, best in zip(data.frame.keys, found, strict=True)
+            for key, best in zip(names_of(data), found, strict=True)
             for rank, one in enumerate(best, 1)
         }
         index = pd.MultiIndex.from_tuples(list(rows), names=["sequence", "rank"])
@@ -277,7 +280,7 @@ class CTC(SequenceNetwork):
         for i, log_y in self._frames(data):
             own = codes[ends[i] : ends[i + 1]]
             found[i] = kernel.log_likelihood(log_y[None], [len(log_y)], own, [0, len(own)])[0]
-        return pd.Series(found, index=pd.Index(data.frame.keys), name="log_prob")
+        return pd.Series(found, index=names_of(data), name="log_prob")
 
     def score(self, x: Any, y: Any) -> float:
         """Mean log probability of a label, in nats: log p of all transcripts over the number of their labels.

@@ -11,7 +11,7 @@ import pandas as pd
 
 from seqkit.base import check_count
 from seqkit.data.sequences import Array
-from seqkit.nn.cores import LSTM, MLP, TDNN, Core
+from seqkit.nn.cores import LSTM, MLP, TDNN, Core, Stack
 
 from ._generator_asked import Stretch, stretches
 from ._generator_data import (
@@ -24,6 +24,7 @@ from ._generator_data import (
     observed,
 )
 from ._generator_writing import Writing
+from ._targets import by_name
 from .base import Summary
 
 if TYPE_CHECKING:
@@ -119,7 +120,7 @@ class SequenceGenerator(Writing):
             raise ValueError(
                 f'conditioning must be "state", "input", "both" or None; got {self.conditioning!r}'
             )
-        if self.conditioning in ("state", "both") and isinstance(core, (MLP, TDNN)):
+        if self.conditioning in ("state", "both") and isinstance(core, (MLP, TDNN, Stack)):
             raise TypeError(
                 f'{core!r} has no state that a condition could move; use conditioning="input"'
             )
@@ -134,17 +135,17 @@ class SequenceGenerator(Writing):
         x : a list of str; one long str; a list of lists of symbols; a numeric panel (see `seqkit.Sequences`), missing
             values allowed.
         y : the condition of each sequence: labels, or vectors (n, size). Whole numbers and text are labels, other
-            numbers vectors of length 1.
+            numbers vectors of length 1. They go by order; a dict, Series or frame by the names of the sequences.
         validation : (x, y), or x alone, of the same kind: watched, and used with `patience`.
         """
-        vars(self).pop("_network", None), vars(self).pop("_header", None)
         data, spelt = observed(x, "x")
         self._check()
+        self._forget()
         self._learn_kind(data, spelt)
         self._conditions = None
         codes = None
         if y is not None:
-            given: Any = conditions(self, y, data.lengths)
+            given: Any = conditions(self, by_name(y, x, data.frame.keys), data.lengths)
             self._conditions = Vectors(given) if isinstance(given, np.ndarray) else Labels(given)
             codes = self._conditions.codes(given, "y")
         ragged = self._kind.ragged(data, ends=self._ends)
@@ -202,9 +203,9 @@ class SequenceGenerator(Writing):
         """Codes and conditions of the sequences that are watched."""
         x, y = given if isinstance(given, tuple) and len(given) == 2 else (given, None)
         data = self._observed(x, "validation")
-        return self._kind.ragged(data, ends=self._ends), self._condition_codes(
-            y, data.lengths, "validation y"
-        )
+        y = by_name(y, x, data.frame.keys, "validation y")
+        codes = self._condition_codes(y, data.lengths, "validation y")
+        return self._kind.ragged(data, ends=self._ends), codes
 
     def _train_whole(self, ragged: Ragged, codes: Any, watched: Any, what: str) -> None:
         from seqkit.tasks.ragged import Examples
@@ -239,6 +240,12 @@ class SequenceGenerator(Writing):
         data = pieces(generator, sequences, chunk=chunk, lanes=lanes)
         found = None
         if held:  # as many stretches, of all that is watched
+            steps = sum(map(len, held))
+            if steps < data.lanes:
+                raise ValueError(
+                    f"{steps} steps are watched, but {data.lanes} stretches are read side by side; give more to "
+                    "validation=, raise holdout=, or lower batch_size="
+                )
             found = pieces(generator, [torch.cat(held)], chunk=chunk, lanes=data.lanes)
         trainer = dataclasses.replace(trainer, batch_size=1, sampler=InOrder(len(data)))
         history = trainer.fit(Continued(generator, data.lanes), data, validation=found)
@@ -314,8 +321,15 @@ class SequenceGenerator(Writing):
         """Mean log p of a step, in nats; higher is better.
 
         Where sequences end, the end is one of the steps: a text of 5 characters has 6. So perplexity is exp(-score).
+        Where they do not, a step of which all numbers are missing does not count.
         """
-        return float(self._scored(x, y)[1].mean())
+        data, found, _ = self._scored(x, y)
+        count = len(found)
+        if not self._ends and data.numbers is not None:
+            count -= int(np.isnan(data.numbers.values).all(axis=1).sum())
+        if not count:
+            raise ValueError("x holds no number at all; there is nothing to score")
+        return float(found.sum() / count)
 
     def perplexity(self, x: Any, y: Any = None) -> float:
         """exp(-score(x, y)): among how many equally likely symbols the network would be as uncertain."""
@@ -337,7 +351,7 @@ class SequenceGenerator(Writing):
         """The sequences, log p of all their steps end to end in float64, and where each sequence begins."""
         self._fitted()
         data = self._observed(x, "x")
-        codes = self._condition_codes(y, data.lengths, "y")
+        codes = self._condition_codes(by_name(y, x, data.frame.keys), data.lengths, "y")
         ragged = self._kind.ragged(data, ends=self._ends)
         task, offsets = self._task(), ragged.offsets.numpy()
         found = -self._kind.log_units(ragged)

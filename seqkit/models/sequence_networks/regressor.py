@@ -12,8 +12,8 @@ from seqkit.data.sequences import Array
 from seqkit.distributions import Distribution, Normal
 from seqkit.nn.cores import LSTM, Bidirectional, Core
 
-from ._inputs import Observed
-from ._many_to_one import ManyToOneNetwork, directed, names_of
+from ._inputs import Observed, names_of
+from ._many_to_one import ManyToOneNetwork, directed
 
 if TYPE_CHECKING:
     from seqkit.nn.heads import Head
@@ -155,7 +155,7 @@ class Regressor(ManyToOneNetwork):
         order = np.random.default_rng(self.seed).permutation(count)
         out, kept = np.sort(order[:held]), np.sort(order[held:])
         aside, learnt = (examples.select(torch.from_numpy(part)) for part in (out, kept))
-        self._train(learnt, lengths[kept], aside)
+        self._train(learnt, lengths[kept], aside, folder="spread")
         self._spread = self._residual_spread(aside)
 
     def _residual_spread(self, examples: Examples) -> float:

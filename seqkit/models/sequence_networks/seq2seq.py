@@ -16,7 +16,7 @@ from seqkit.distributions import Normal
 from seqkit.nn.cores import LSTM, Bidirectional, Core, RecurrentCore
 from seqkit.nn.heads import as_head
 
-from ._inputs import Observed, Reader
+from ._inputs import Observed, Reader, names_of
 from ._seq2seq_targets import NumberTargets, Written, is_text, targets_of, written
 from .base import SequenceNetwork, Trained
 
@@ -109,9 +109,12 @@ class Seq2Seq(SequenceNetwork):
             fits), values that the head forbids. TypeError : containers and values that are no sequences.
         """
         check_count("members", self.members, 1)
+        if self.embedding is not None:
+            check_count("embedding", self.embedding, 1)
         self.__post_init__()
         observed = Observed(x, "x", spelt=True)
         outputs = written(self, y, observed)
+        self._forget()
         self._reader = Reader(observed)
         self._targets = targets_of(outputs, is_text(y), as_head(self.head or Normal()))
         data = self._examples(observed, self._targets.ragged(outputs))
@@ -119,6 +122,7 @@ class Seq2Seq(SequenceNetwork):
         self._ratio = float(outputs.lengths.sum() / observed.lengths.sum())
         self._longest = int(outputs.lengths.max())
         lengths = np.maximum(observed.lengths, outputs.lengths)
+        self._others: list[Trained] = []
         trained: list[Trained] = []
         for member in range(self.members):
             self._train(data, lengths, watched, f" to {self._targets.describe()}", member)
@@ -212,7 +216,7 @@ class Seq2Seq(SequenceNetwork):
             return [restore(ranked[0].tokens) for ranked in found]
         rows = {
             (key, rank): (restore(one.tokens), one.log_prob, one.score)
-            for key, ranked in zip(observed.frame.keys, found, strict=True)
+            for key, ranked in zip(names_of(observed), found, strict=True)
             for rank, one in enumerate(ranked, 1)
         }
         index = pd.MultiIndex.from_tuples(list(rows), names=["sequence", "rank"])
@@ -265,6 +269,8 @@ class Seq2Seq(SequenceNetwork):
     def score(self, x: Any, y: Any) -> float:
         """Mean log probability of an output step, in nats and in the units of `y`, the ends counted.
 
+        Where the end is not learnt, since all outputs are equally long, a step of which all is missing does not count.
+
         Raises
         ------
         ValueError : outputs with symbols that the model never wrote, besides what `fit` raises.
@@ -272,14 +278,17 @@ class Seq2Seq(SequenceNetwork):
         import torch
 
         self._fitted()
-        _, data = self._pair(x, y)
+        outputs, data = self._pair(x, y)
         tasks, total = self._members(), 0.0
         target: torch.Tensor = data.parts["target"].lengths  # type: ignore[union-attr]
         with torch.inference_mode():
             for _, batch in self._asked(tasks[0], data, target.numpy()):
                 raws = [task(batch)[0] for task in tasks]
                 total += float(self._targets.log_probs(raws, batch["target"]).sum())
-        return total / int(target.sum())
+        count = int(target.sum()) - self._targets.untold(outputs)
+        if not count:
+            raise ValueError("y holds no number at all; there is nothing to score")
+        return total / count
 
     # -- inside ----------------------------------------------------------------------------------
 
