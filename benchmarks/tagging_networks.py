@@ -8,7 +8,8 @@ crf: log-likelihood with its gradient, and the best labellings, of 64 sequences 
 ud: UD English EWT, gold tokens, no vectors from elsewhere; one network learns UPOS and, beside it, XPOS. The hidden
 Markov tagger beside it. slots: SNIPS, F1 of slots (slot-gated BiLSTM of Goo et al. 2018: 88.80); the valid part is the
 test part, and 700 sentences of the training part are held out for `--dev`. wnut: WNUT17, F1 of entities.
-Settings were chosen on the development parts; the test parts were read once.
+Settings were chosen on the development parts; the test parts were read once. `--keep FOLDER` saves the networks there,
+and `--kept FOLDER` judges saved ones instead of training anew.
 """
 
 from harness import machine, race  # before NumPy: it sets the number of threads
@@ -16,6 +17,7 @@ from harness import machine, race  # before NumPy: it sets the number of threads
 # isort: split
 import argparse
 import time
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -81,7 +83,8 @@ def nested(tags: Any, like: list[list[str]]) -> list[list[str]]:
 
 
 def report(name: str, tagger: Any, seconds: float, cpu: float, words: int, **scores: float) -> None:
-    trained = f"trained in {seconds:.0f} s ({cpu:.0f} s of processor time), {words / seconds:,.0f} words/s"
+    processor = "" if np.isnan(cpu) else f" ({cpu:.0f} s of processor time)"
+    trained = f"trained in {seconds:.0f} s{processor}, {words / seconds:,.0f} words/s"
     print(
         f"{name:28} {', '.join(f'{k} {100 * v:.2f}' for k, v in scores.items())}; {trained}",
         flush=True,
@@ -92,6 +95,20 @@ def fitted(tagger: Any, *given: Any, **more: Any) -> tuple[Any, float, float]:
     start, began = time.perf_counter(), time.process_time()
     tagger.fit(*given, **more)
     return tagger, time.perf_counter() - start, time.process_time() - began
+
+
+def network(
+    name: str, tagger: Any, options: argparse.Namespace, *given: Any, **more: Any
+) -> tuple[Any, float, float]:
+    """The fitted tagger, seconds and seconds of processor time: from the folder of kept ones, where one is given."""
+    if options.kept:
+        kept = seqkit.load(options.kept / f"{name}.seqkit")
+        return kept, float(kept.history_["seconds"].iloc[-1]), float("nan")
+    found = fitted(tagger, *given, **more)
+    if options.keep:
+        options.keep.mkdir(parents=True, exist_ok=True)
+        found[0].save(options.keep / f"{name}.seqkit")
+    return found
 
 
 def speed(tagger: Any, sentences: list[list[str]]) -> None:
@@ -112,9 +129,17 @@ def ud(options: argparse.Namespace) -> None:
     for name, train, tags in (("UPOS", data.train, y), ("XPOS", fine.train, xpos)):
         hmm, seconds, cpu = fitted(seqkit.HMMTagger(), *train)
         report("HMMTagger()", hmm, seconds, cpu, words, **{name: hmm.score(x, tags)})
-    epochs = options.epochs or 8
-    tagger = seqkit.BiLSTMTagger(options.hidden or 256, trainer=recipe(epochs), seed=options.seed)
-    tagger, seconds, cpu = fitted(tagger, *data.train, second=fine.train.tags)
+    epochs = options.epochs or 18
+    tagger = seqkit.BiLSTMTagger(
+        options.hidden or 256,
+        dropout=options.dropout or 0.5,
+        rarity=options.rarity or 0.5,
+        trainer=recipe(epochs),
+        seed=options.seed,
+    )
+    tagger, seconds, cpu = network("ud", tagger, options, *data.train, second=fine.train.tags)
+    if options.kept:
+        epochs = round(tagger.history_["epoch"].iloc[-1])
     right = tagger.decode(x).to_numpy() == flat(y)
     second = tagger.decode_second(x).to_numpy() == flat(xpos)
     scores = {
@@ -127,18 +152,30 @@ def ud(options: argparse.Namespace) -> None:
 
 
 def chunks(
-    name: str, train: Tagged, test: Tagged, options: argparse.Namespace, epochs: int
+    name: str, train: Tagged, test: Tagged, options: argparse.Namespace, epochs: int, rarity: float
 ) -> None:
-    """F1 of spans by a CRF that knows BIO, and by the hidden Markov tagger."""
+    """F1 of spans by a CRF that knows BIO, and by the hidden Markov tagger.
+
+    Beside the kind of each chunk the network learns, as a second layer, whether there is one (Aguilar et al. 2017).
+    """
     x, y = test
     words = sum(map(len, train[0]))
     hmm, seconds, cpu = fitted(seqkit.HMMTagger(capitals=False), *train)
     report("HMMTagger", hmm, seconds, cpu, words, F1=span_f1(y, nested(hmm.decode(x), x)))
     epochs = options.epochs or epochs
     tagger = seqkit.BiLSTMTagger(
-        options.hidden or 128, crf=True, constraints="bio", dropout=0.5, trainer=recipe(epochs), seed=options.seed
-    )  # fmt: skip
-    tagger, seconds, cpu = fitted(tagger, *train)
+        options.hidden or 128,
+        crf=True,
+        constraints="bio",
+        dropout=options.dropout or 0.5,
+        rarity=options.rarity or rarity,
+        trainer=recipe(epochs),
+        seed=options.seed,
+    )
+    segments = [[tag[0] for tag in row] for row in train[1]]
+    tagger, seconds, cpu = network(name, tagger, options, *train, second=segments)
+    if options.kept:
+        epochs = round(tagger.history_["epoch"].iloc[-1])
     found = nested(tagger.decode(x), x)
     scores = {"F1": span_f1(y, found), "accuracy": tagger.score(x, y)}
     report(f"BiLSTMTagger, CRF, {epochs} epochs", tagger, seconds, cpu, words * epochs, **scores)
@@ -155,12 +192,13 @@ def slots(options: argparse.Namespace) -> None:
         held, kept = order[:HELD], order[HELD:]
         test, train = (([part[i] for i in chosen] for part in (x, y)) for chosen in (held, kept))
         test, train = tuple(test), tuple(train)
-    chunks("SNIPS", train, test, options, 10)
+    chunks("SNIPS", train, test, options, epochs=8, rarity=0.25)
 
 
 def wnut(options: argparse.Namespace) -> None:
     data = seqkit.datasets.load("wnut17")
-    chunks("WNUT17", tuple(data.train), tuple(data.dev if options.dev else data.test), options, 12)
+    test = data.dev if options.dev else data.test
+    chunks("WNUT17", tuple(data.train), tuple(test), options, epochs=10, rarity=1.0)
 
 
 def main() -> None:
@@ -171,6 +209,10 @@ def main() -> None:
     parser.add_argument("--dev", action="store_true", help="judge on the development part")
     parser.add_argument("--epochs", type=int)
     parser.add_argument("--hidden", type=int)
+    parser.add_argument("--dropout", type=float)
+    parser.add_argument("--rarity", type=float)
+    parser.add_argument("--keep", type=Path, metavar="FOLDER")
+    parser.add_argument("--kept", type=Path, metavar="FOLDER")
     parser.add_argument("--threads", type=int, default=1)
     parser.add_argument("--seed", type=int, default=0)
     options = parser.parse_args()

@@ -33,6 +33,20 @@ def test_spelling_does_not_depend_on_longer_words_beside(reader):
     assert not torch.allclose(read(codes[:1]), read(torch.tensor([[1, 3, 2]])))  # order tells
 
 
+def test_greatest_responses_and_their_gradients_are_those_of_convolutions():
+    torch.manual_seed(0)
+    read = CharacterCNN(9, 7, widths=(2, 3), embedding=4).double()
+    codes = torch.randint(9, (20, 6)).sort(1, descending=True).values  # nothing comes last
+    x = read.table(torch.nn.functional.pad(codes, (3, 3))).transpose(1, 2)
+    x = x * (torch.nn.functional.pad(codes, (3, 3)) > 0).unsqueeze(1)
+    plain = torch.cat([layer(x).amax(2) for layer in read.filters], 1).relu()
+    weights, goal = list(read.parameters()), torch.randn(20, 7, dtype=torch.double)
+    expected = torch.autograd.grad((plain * goal).sum(), weights)
+    mine = read(codes)
+    torch.testing.assert_close(mine, plain)
+    torch.testing.assert_close(torch.autograd.grad((mine * goal).sum(), weights), expected)
+
+
 def test_rare_words_are_taken_for_unknown_ones_in_training_alone():
     torch.manual_seed(0)
     layer = WordLayer(3, embedding=2, unknown=torch.tensor([0.0, 0.25, 1.0]))
@@ -42,6 +56,18 @@ def test_rare_words_are_taken_for_unknown_ones_in_training_alone():
     assert abs(taken[:4000].mean() - 0.25) < 0.03 and taken[4000:].eq(1).all()
     layer.eval()
     assert not (layer({"words": batch})[0][0] == layer.embedding.weight[0]).all(1).any()
+
+
+def test_what_is_dropped_is_dropped_in_all_of_a_sentence_and_elsewhere_in_another():
+    torch.manual_seed(0)
+    layer = WordLayer(5, embedding=4, forms=[3, 3], form_size=8, dropout=0.4)
+    table = {"words": [1, 2, 3], "forms": [[1, 1], [2, 1], [0, 2]]}
+    batch = RaggedWords([0, 1, 2] * 400, [*range(0, 1201, 3)], table).take(torch.arange(400))
+    gone = layer({"words": batch})[0] == 0
+    assert (gone == gone[:, :1]).all() and abs(gone.double().mean() - 0.4) < 0.02
+    assert gone[:, 0].any(0).all() and not gone[:, 0].all(0).any()
+    x = layer({"words": batch})[0].mean(0)
+    torch.testing.assert_close(x, layer.eval()({"words": batch})[0].mean(0), rtol=0, atol=0.1)
 
 
 def test_given_vectors_tell_of_words_never_seen(tmp_path):

@@ -128,6 +128,41 @@ def check_widths(inputs: int, hidden: Sequence[int], outputs: int | None) -> tup
     return tuple(int(width) for width in hidden)
 
 
+class SequenceDropout(nn.Module):
+    r"""Features set to zero in training, the same ones at all steps of a sequence; the rest is scaled up to make up.
+
+        y_t = x_t * m / (1 - share),    m ~ Bernoulli(1 - share), one draw of (batch, 1, width)
+
+    A recurrent core cannot fill in from the steps beside what it does not see of one, and few numbers are drawn.
+
+    Parameters
+    ----------
+    share : of the features, at least 0 and below 1.
+
+    Raises ValueError for other shares.
+    Source: Gal, Ghahramani (2016), "A theoretically grounded application of dropout in recurrent neural networks".
+
+    >>> y = SequenceDropout(0.5)(torch.ones(2, 3, 8))
+    >>> bool((y[:, 0] == y[:, 2]).all()), y.unique().tolist()
+    (True, [0.0, 2.0])
+    """
+
+    def __init__(self, share: float):
+        super().__init__()
+        check_dropout(share)
+        self.share = share
+
+    def forward(self, x: Tensor) -> Tensor:
+        """(batch, time, width) to the same."""
+        if not (self.training and self.share):
+            return x
+        kept = torch.rand(len(x), 1, x.shape[2], device=x.device) >= self.share
+        return x * (kept.to(x.dtype) / (1.0 - self.share))
+
+    def extra_repr(self) -> str:
+        return f"share={self.share}"
+
+
 def check_dropout(share: float) -> None:
     """Raises ValueError unless `share` is at least 0 and below 1."""
     if not 0 <= share < 1:

@@ -12,7 +12,7 @@ from .attention import last_pooling
 from .cores import LSTM, Bidirectional
 from .initialisation import initialise
 from .inputs import table
-from .layers import check_dropout
+from .layers import SequenceDropout
 
 SHORT = 8  # characters of most words
 
@@ -33,7 +33,7 @@ class WordLayer(nn.Module):
     forms : sizes of the vocabularies of features of the form. form_size : length of each one's vector.
     vectors : (rows, length) given vectors, which are not trained, row 0 that of words without one; or the shape
         alone, to be filled.
-    dropout : share of the features set to zero in training.
+    dropout : share of the features set to zero in training, the same ones in all of a sentence.
 
     Attributes
     ----------
@@ -68,7 +68,6 @@ class WordLayer(nn.Module):
         dropout: float = 0.0,
     ):
         super().__init__()
-        check_dropout(dropout)
         if spelling not in ("cnn", "lstm"):
             raise ValueError(f'spelling must be "cnn" or "lstm", got {spelling!r}')
         self.embedding = table(words, embedding)
@@ -83,7 +82,7 @@ class WordLayer(nn.Module):
         self.register_buffer("form_starts", starts)
         given = vectors if isinstance(vectors, Tensor) else torch.zeros(vectors or (0, 0))
         self.register_buffer("vectors", given.float())
-        self.dropout = nn.Dropout(dropout)
+        self.dropout = SequenceDropout(dropout)
         spelt = self.spelling.size if self.spelling else 0
         self.size = embedding + spelt + len(forms) * form_size + self.vectors.shape[1]
 
@@ -156,8 +155,29 @@ class CharacterCNN(nn.Module):
         widest = max(self.widths)
         # the ends of a word are seen as such, and there is always a window of nothing: no word depends on the longest
         padded = nn.functional.pad(characters, (widest, widest))
-        x = self.table(padded).transpose(1, 2) * (padded > 0).unsqueeze(1)
-        return torch.cat([convolve(x).max(2).values for convolve in self.filters], 1).relu()
+        nothing = torch.zeros_like(self.table.weight[:1])  # what code 0 adds
+        letters = torch.cat([nothing, self.table.weight[1:]])
+        found = [self._greatest(padded, letters, filters) for filters in self.filters]
+        return torch.cat(found, 1).relu()
+
+    def _greatest(self, padded: Tensor, letters: Tensor, filters: Any) -> Tensor:
+        """The greatest response of each filter, (words, filters).
+
+        There are few letters: what each adds to a response, at each place of the window, is computed once and looked
+        up. The gradient is that of the greatest response, so it alone is looked up again, to be gone back by.
+        """
+        width = filters.weight.shape[2]
+        shares = torch.einsum("ce,new->wcn", letters, filters.weight)
+        with torch.no_grad():
+            rows = padded.unfold(1, width, 1) + len(letters) * torch.arange(
+                width, device=padded.device
+            )
+            all_ = nn.functional.embedding_bag(
+                rows.reshape(-1, width), shares.flatten(0, 1), mode="sum"
+            )
+            best = all_.view(len(padded), -1, all_.shape[1]).max(1).indices
+        parts = (shares[k].gather(0, padded.gather(1, best + k)) for k in range(width))
+        return sum(parts, start=filters.bias)
 
 
 class CharacterLSTM(nn.Module):

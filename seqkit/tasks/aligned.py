@@ -10,7 +10,7 @@ from torch import Tensor, nn
 from seqkit.nn.crf import CRF
 from seqkit.nn.heads import Classes
 from seqkit.nn.initialisation import linear
-from seqkit.nn.layers import check_dropout
+from seqkit.nn.layers import SequenceDropout
 
 
 class Scores(NamedTuple):
@@ -36,7 +36,7 @@ class Aligned(nn.Module):
     labels : how many there are, two or more. crf : whether labels are judged together.
     allowed : what a CRF allows (see `seqkit.nn.crf.bio`).
     second : labels of the second layer; 0 for none. weight : what its loss counts beside that of the first.
-    dropout : share of the core's outputs set to zero in training.
+    dropout : share of the core's outputs set to zero in training, the same ones at all steps of a sequence.
 
     Raises ValueError for less than two labels.
     Source: Graves, Schmidhuber (2005); Huang, Xu, Yu (2015) with a CRF; Plank, Sogaard, Goldberg (2016), two losses.
@@ -65,9 +65,8 @@ class Aligned(nn.Module):
         dropout: float = 0.0,
     ):
         super().__init__()
-        check_dropout(dropout)
         self.inputs, self.core, self.head, self.weight = inputs, core, Classes(labels), weight
-        self.dropout = nn.Dropout(dropout)
+        self.dropout = SequenceDropout(dropout)
         self.readout = linear(int(core.size), labels)  # type: ignore[arg-type]
         self.crf = CRF(labels, allowed=allowed) if crf else None
         self.second = linear(int(core.size), second) if second else None  # type: ignore[arg-type]
