@@ -391,6 +391,14 @@ def test_data_that_do_not_fit(x, y, message):
         small().fit(x, y)
 
 
+@pytest.mark.parametrize(
+    ("options", "y"), [({"head": seqkit.Normal()}, ["x"]), ({"smoothing": 0.1}, [[1.0]])]
+)
+def test_options_of_other_outputs_are_refused(options, y):
+    with pytest.raises(ValueError, match=f"{next(iter(options))}=.* but y holds"):
+        small(**options).fit(["a"], y)
+
+
 def test_what_a_fitted_model_refuses():
     with pytest.raises(seqkit.NotFittedError):
         small().decode(["ab"])
