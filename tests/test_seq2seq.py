@@ -319,6 +319,19 @@ def test_a_panel_of_outputs_goes_by_the_names_of_its_inputs(form):
         model.score(x, form(panel({"q": [1.0], "r": [1.0]})))
 
 
+def test_a_series_of_texts_goes_by_the_names_of_its_inputs():
+    x, y = {"p": "ab", "q": "b"}, {"p": "x", "q": "yyx"}
+    turned = pd.Series(y).iloc[::-1]
+    model = small().fit(x, turned)
+    assert model.score(x, turned) == model.score(x, y) == model.score([*x.values()], [*y.values()])
+    with pytest.raises(ValueError, match="but not 'p' once"):
+        model.score(x, turned.rename({"p": "r"}))
+    reader = seqkit.CTC(nn.MLP(4), 2, steps=2).fit(x, pd.Series({"p": "x", "q": "yx"}))
+    assert reader.log_prob(x, pd.Series({"q": "y", "p": "xy"})).equals(
+        reader.log_prob(x, {"p": "xy", "q": "y"})
+    )
+
+
 def test_outputs_may_be_empty():
     y = ["" if word == "b" else word for word in WORDS]
     model = small("dot", steps=60, lr=3e-2).fit(WORDS, y)
