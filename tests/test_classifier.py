@@ -359,6 +359,8 @@ def test_labels_find_their_sequences_by_name_in_every_part():
 
     panel = dict(zip(keys, x, strict=True))
     assert (cross_validate(Names(), panel, seqkit.KFold(3), y=labels)["score"] == 1).all()
+    with pytest.raises(ValueError, match="but not 's0' once"):
+        cross_validate(Names(), panel, seqkit.KFold(3), y=labels.rename({"s0": "t0"}))
 
 
 def test_scikit_learn_selects_them():

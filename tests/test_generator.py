@@ -343,6 +343,12 @@ def test_text_is_scored_in_stretches_as_in_one(monkeypatch):
     np.testing.assert_allclose(model.log_prob(text), whole, rtol=0, atol=1e-4)
 
 
+def test_several_texts_that_are_learnt_in_pieces_do_not_end():
+    model = learner(nn.MLP(4), epochs=1, chunk=3).fit(["abab", "ba"])
+    assert len(model.log_prob_steps(["abab"])[0]) == 4
+    assert list(model.law("a").index) == ["a", "b"]
+
+
 def test_any_number_of_steps_can_be_watched_that_fills_the_lanes():
     text = torch.from_numpy(RNG.integers(1, 5, size=9))  # of 8 lanes one has a step more
     assert [len(pieces(language(), [text], chunk=4, lanes=n)) for n in (1, 2, 8)] == [3, 2, 1]
@@ -552,6 +558,14 @@ def test_rare_symbols_are_learnt_as_unknown_ones_and_never_written():
     assert set(model.decode(beam=4)) <= {"a", "b"}
     known = learner(epochs=1).fit(["ab", "ba"])
     assert known._task().steps.forbidden[0] == -math.inf
+
+
+def test_a_prefix_comes_back_as_it_was_given():
+    texts = learner(epochs=1, min_count=2).fit(["abab", "bab", "q"])
+    assert texts.decode(prefix="zqa").startswith("zqa")  # and not as what it is read as
+    assert texts.decode(prefix=["za", "b"], beam=2)[0].startswith("za")
+    numbers = learner(nn.MLP(4), epochs=1).fit([RNG.normal(size=5) for _ in range(3)])
+    assert numbers.sample(1, 2, prefix=np.array([0.1, np.pi]))[0][:2].tolist() == [0.1, np.pi]
 
 
 def test_hostile_sequences():

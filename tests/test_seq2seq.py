@@ -319,6 +319,19 @@ def test_a_panel_of_outputs_goes_by_the_names_of_its_inputs(form):
         model.score(x, form(panel({"q": [1.0], "r": [1.0]})))
 
 
+def test_a_series_of_texts_goes_by_the_names_of_its_inputs():
+    x, y = {"p": "ab", "q": "b"}, {"p": "x", "q": "yyx"}
+    turned = pd.Series(y).iloc[::-1]
+    model = small().fit(x, turned)
+    assert model.score(x, turned) == model.score(x, y) == model.score([*x.values()], [*y.values()])
+    with pytest.raises(ValueError, match="but not 'p' once"):
+        model.score(x, turned.rename({"p": "r"}))
+    reader = seqkit.CTC(nn.MLP(4), 2, steps=2).fit(x, pd.Series({"p": "x", "q": "yx"}))
+    assert reader.log_prob(x, pd.Series({"q": "y", "p": "xy"})).equals(
+        reader.log_prob(x, {"p": "xy", "q": "y"})
+    )
+
+
 def test_outputs_may_be_empty():
     y = ["" if word == "b" else word for word in WORDS]
     model = small("dot", steps=60, lr=3e-2).fit(WORDS, y)
@@ -389,6 +402,14 @@ def test_unlawful_models_are_refused_when_built(options, kind, message):
 def test_data_that_do_not_fit(x, y, message):
     with pytest.raises(ValueError, match=message):
         small().fit(x, y)
+
+
+@pytest.mark.parametrize(
+    ("options", "y"), [({"head": seqkit.Normal()}, ["x"]), ({"smoothing": 0.1}, [[1.0]])]
+)
+def test_options_of_other_outputs_are_refused(options, y):
+    with pytest.raises(ValueError, match=f"{next(iter(options))}=.* but y holds"):
+        small(**options).fit(["a"], y)
 
 
 def test_what_a_fitted_model_refuses():

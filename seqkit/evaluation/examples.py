@@ -102,10 +102,16 @@ def _labels(y: Any, names: tuple[Any, ...]) -> Any:
     plain = isinstance(y, (list, tuple)) and all(np.isscalar(v) for v in y)
     flat = isinstance(y, np.ndarray) and y.ndim == 1 and y.dtype != object
     single = isinstance(y, pd.Series) and not isinstance(y.index, pd.MultiIndex)
-    if single and names != tuple(range(len(names))) and set(y.index) == set(names):
-        return y.iloc[
-            y.index.get_indexer(pd.Index(list(names), tupleize_cols=False))
-        ]  # by name, not by place
+    if single and names != tuple(range(len(names))):  # by name, not by place
+        shared = set(y.index) & set(names)
+        if y.index.is_unique and len(shared) == len(y) == len(names):
+            return y.iloc[y.index.get_indexer(pd.Index(list(names), tupleize_cols=False))]
+        if shared and len(y) == len(names):
+            odd = next((name for name in names if name not in shared), names[0])
+            raise ValueError(
+                f"y names some of the series of x, but not {odd!r} once; give one entry for each name, or "
+                "y.to_numpy() to go by place."
+            )
     if y is None or plain or flat or single:
         return y
     if isinstance(y, (list, tuple)) and all(isinstance(v, (list, tuple)) for v in y):

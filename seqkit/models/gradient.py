@@ -22,7 +22,7 @@ class GradientTrained(Model):
     Parameters
     ----------
     epochs, steps, batch_size, lr, clip, patience, device : those of the trainer, where given.
-    seed : of all that is drawn.
+    seed : of all that is drawn, in place of that of `trainer`.
     trainer : a `seqkit.training.Trainer` with all its options.
     """
 

@@ -63,7 +63,7 @@ class Part(NamedTuple):
 
     state: Any
     fed: Tensor  # (batch, ...), the step that is fed first
-    begun: list[Array | None]  # what each begins with
+    begun: list[Array | None]  # what each begins with, as it was given
 
 
 class Asked:
@@ -72,10 +72,11 @@ class Asked:
     Parameters
     ----------
     begun : beginnings, n of them or one; None for nothing. codes : conditions, likewise.
+    given : the beginnings as the caller gave them, values (time, channels) each.
     """
 
-    def __init__(self, n: int, begun: Ragged | None, codes: Any):
-        self.n, self.begun, self.codes = n, begun, codes
+    def __init__(self, n: int, begun: Ragged | None, codes: Any, given: list[Array]):
+        self.n, self.begun, self.codes, self.given = n, begun, codes, given
 
     def parts(self, task: OneToMany, size: int) -> Iterator[Part]:
         """At most `size` of them at a time, in order."""
@@ -103,8 +104,7 @@ class Asked:
             index = torch.from_numpy(rows if len(self.begun) > 1 else np.zeros_like(rows))
             values, lengths, _ = self.begun.take(index)
             state, fed = task.read(state, values.to(device), lengths.to(device))
-        begun = [row[:count].numpy() for row, count in zip(values, lengths.tolist(), strict=True)]
-        return Part(state, fed, list(begun))
+        return Part(state, fed, [self.given[i] for i in index.tolist()])
 
 
 def new_generator(device: torch.device, seed: int) -> torch.Generator:

@@ -74,9 +74,9 @@ class Language(Record):
             ended(Ragged(codes, frame.offsets), len(self)) if ends else Ragged(codes, frame.offsets)
         )
 
-    def written(self, codes: Array) -> Any:
-        """Codes as a text, or as a list of symbols."""
-        symbols = self.vocabulary.decode(codes)
+    def written(self, codes: Array, begun: Array | None = None) -> Any:
+        """Codes, after the symbols (time, 1) that were `begun` with, as a text, or as a list of symbols."""
+        symbols = [*([] if begun is None else begun[:, 0]), *self.vocabulary.decode(codes)]
         return "".join(symbols) if self.spelt else symbols
 
     def steps(self, features: int, **options: Any) -> SymbolSteps:
@@ -163,9 +163,12 @@ class Measures(Record):
         made = Ragged(z, data.numbers.offsets)
         return ended(made, np.nan) if ends else made
 
-    def written(self, frames: Array) -> Any:
-        """Frames as an array (time,) or (time, channels), or as a DataFrame where the channels have names."""
+    def written(self, frames: Array, begun: Array | None = None) -> Any:
+        """Frames, after those in units of the data that were `begun` with, as an array (time,) or (time, channels), or
+        as a DataFrame where the channels have names.
+        """
         values = self.centre + self.spread * frames.astype(np.float64)
+        values = values if begun is None else np.concatenate([begun, values])
         if self.columns == (None,):
             return values[:, 0]
         if self.columns == tuple(range(self.channels)):

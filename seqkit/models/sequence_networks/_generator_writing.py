@@ -148,7 +148,7 @@ class Writing(SequenceNetwork):
             steps, counts = task.write(part.state, part.fed, length, choose)
             rows = steps.cpu().numpy()
             own = [row[:count] for row, count in zip(rows, counts.tolist(), strict=True)]
-            found += [self._joined(a, b) for a, b in zip(part.begun, own, strict=True)]
+            found += [self._kind.written(b, a) for a, b in zip(part.begun, own, strict=True)]
         return found
 
     def _searched(
@@ -170,11 +170,8 @@ class Writing(SequenceNetwork):
                     length_penalty=penalty,
                 )  # fmt: skip
             own = [np.array(best.tokens, dtype=np.int64) for best, *_ in answers]
-            found += [self._joined(a, b) for a, b in zip(part.begun, own, strict=True)]
+            found += [self._kind.written(b, a) for a, b in zip(part.begun, own, strict=True)]
         return found
-
-    def _joined(self, begun: Array | None, own: Array) -> Any:
-        return self._kind.written(own if begun is None else np.concatenate([begun, own]))
 
     def _lawful(self, raw: torch.Tensor) -> torch.Tensor:
         """Logits by which the unknown symbol is never written."""
@@ -227,15 +224,17 @@ class Writing(SequenceNetwork):
             )
         return many.pop() if many else 0
 
-    def _prefixes(self, prefix: Any) -> tuple[Ragged | None, int]:
-        """The beginnings, and how many in a list; 0 for one that is for all."""
+    def _prefixes(self, prefix: Any) -> tuple[Ragged | None, int, list[Array]]:
+        """The beginnings, how many in a list, 0 for one that is for all, and as they were given."""
         if prefix is None:
-            return None, 0
+            return None, 0, []
         if isinstance(prefix, (list, tuple)) and not len(prefix):
             raise ValueError("prefix is empty; leave it out to begin with nothing")
         data = self._observed(prefix, "prefix")
         alone = isinstance(prefix, str) if self._spelt else data.frame.single
-        return self._kind.ragged(data, ends=False), 0 if alone else len(data)
+        frame = data.frame
+        given = [frame.array(i) for i in range(len(data))]
+        return self._kind.ragged(data, ends=False), 0 if alone else len(data), given
 
     def _conditions_given(self, condition: Any) -> tuple[Any, int]:
         """Labels or vectors as the network reads them, and how many in a list; 0 for one that is for all."""
@@ -270,11 +269,11 @@ class Writing(SequenceNetwork):
         return known.codes(given, name)
 
     def _asking(self, prefix: Any, condition: Any, n: int) -> Asked:
-        begun, prefixes = self._prefixes(prefix)
+        begun, prefixes, shown = self._prefixes(prefix)
         codes, given = self._conditions_given(condition)
         for name, count in (("prefix", prefixes), ("condition", given)):
             if count not in (0, n):
                 raise ValueError(
                     f"{name} has {count} entries for {n} sequences; give one each, or one for all"
                 )
-        return Asked(n, begun, codes)
+        return Asked(n, begun, codes, shown)

@@ -12,6 +12,8 @@ from seqkit.data.sequences import LONG_COLUMNS, Array, Sequences, as_sequences
 from seqkit.data.vocabulary import Vocabulary
 from seqkit.persistence import Record
 
+from ._targets import is_named
+
 if TYPE_CHECKING:
     from seqkit.nn.inputs import InputLayer
     from seqkit.tasks.ragged import Ragged
@@ -31,7 +33,7 @@ class Observed:
 
     def __init__(self, x: Any, name: str, *, spelt: bool = False):
         """`spelt`: text is a sequence of characters, and not one symbol."""
-        self.name = name
+        self.name, self.named = name, is_named(x)
         numbers, symbols = _parted(_characters(x, name) if spelt else x, name)
         self.numbers, self.symbols = numbers, [_without_holes(one) for one in symbols]
 

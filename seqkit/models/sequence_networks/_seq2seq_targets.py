@@ -14,7 +14,7 @@ from seqkit.nn.heads import Head
 from seqkit.persistence import Record
 
 from ._inputs import Observed
-from ._targets import expect, is_named
+from ._targets import by_name, expect, is_named
 
 if TYPE_CHECKING:
     from seqkit.tasks.ragged import Padded, Ragged
@@ -52,6 +52,8 @@ def written(model: Any, y: Any, x: Observed) -> Written:
                 f"{odd!r} is a name of x or of y, but not of both; name outputs as their inputs"
             )
         y = [y[key] for key in keys]
+    elif isinstance(y, pd.Series):
+        y = by_name(y, x, x.frame.keys)
     expect(model, "sequence", [list(one) for one in y] if is_text(y) else y, x.lengths)
     rows = y if isinstance(y, (list, tuple)) else ()  # of which some may be empty
     there = np.array([not hasattr(one, "__len__") or len(one) > 0 for one in rows], bool)

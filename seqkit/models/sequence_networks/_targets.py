@@ -91,11 +91,11 @@ def by_name(y: Any, x: Any, keys: tuple[Hashable, ...], name: str = "y") -> Any:
 
 
 def is_named(x: Any) -> bool:
-    """Whether the caller gave the sequences names, rather than an order."""
+    """Whether the caller gave the sequences names, rather than an order; `x` may be what was made of them."""
     if isinstance(x, pd.DataFrame):
         return isinstance(x.index, pd.MultiIndex) or set(LONG_COLUMNS) <= set(x.columns)
     if isinstance(x, Sequences):  # a part of a list has numbers for names, which are only places
         return not all(isinstance(key, int) for key in x.keys)
-    return isinstance(x, Mapping) or (
-        isinstance(x, pd.Series) and isinstance(x.index, pd.MultiIndex)
-    )
+    if isinstance(x, pd.Series):
+        return isinstance(x.index, pd.MultiIndex)
+    return isinstance(x, Mapping) or bool(getattr(x, "named", False))

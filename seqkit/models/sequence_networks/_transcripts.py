@@ -12,7 +12,7 @@ from seqkit.data.vocabulary import Vocabulary
 from seqkit.persistence import Record
 
 from ._inputs import Observed
-from ._targets import expect
+from ._targets import by_name, expect
 
 BLANK = ""
 
@@ -61,7 +61,7 @@ def _given(y: Any, data: Observed) -> list[Any]:
                 "each, by the same names"
             )
         return [y[key] for key in data.frame.keys]
-    rows = list(y)
+    rows = list(by_name(y, data, data.frame.keys) if isinstance(y, pd.Series) else y)
     alone = data.frame.single and len(rows) != 1 and not any(map(_nested, rows))
     return [rows] if alone else rows
 

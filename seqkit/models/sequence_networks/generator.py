@@ -57,8 +57,8 @@ class SequenceGenerator(Writing):
     core : a causal core, such as ``seqkit.nn.LSTM(128)``.
     head : the law of one number: a head of `seqkit.nn.heads` or a family such as ``seqkit.StudentT()``, the same for
         every channel, which are independent given the past. None: Binary() where all are 0 or 1, else Normal().
-    ends : whether sequences end, and when is learnt. None: several sequences of symbols end, one long one and
-        numbers do not.
+    ends : whether sequences end, and when is learnt. None: several sequences of symbols end; one long one, numbers,
+        and what is learnt in pieces of `chunk` do not.
     embedding : length of the vector of a symbol; None chooses one that grows with the vocabulary, 8 to 128.
     tied : the vectors of the symbols are the weights of the last layer, too.
     dropout : share of what is fed back set to zero in training.
@@ -192,7 +192,7 @@ class SequenceGenerator(Writing):
             if self.tied:
                 raise ValueError("tied=True shares the vectors of symbols, but x holds numbers")
             self._kind = Measures(data, head_for(self.head, data))
-        several = self._symbolic and len(data) > 1
+        several = self._symbolic and len(data) > 1 and self.chunk is None
         self._ends = several if self.ends is None else bool(self.ends)
 
     def _in_pieces(self, data: Observed) -> bool:

@@ -41,7 +41,7 @@ class Seq2Seq(SequenceNetwork):
     encoder : a core, any of `seqkit.nn`; one that looks both ways knows what follows.
     decoder : a recurrent core. It begins in a state that is made of the encoder's last one.
     attention : "additive", "dot", or None, where all that is known of the input is one vector.
-    head : law of numeric outputs, such as ``seqkit.StudentT()``; ``seqkit.Normal()`` where None.
+    head : law of numbers, where these are written, such as ``seqkit.StudentT()``; ``seqkit.Normal()`` where None.
     embedding : length of the vector of a symbol; None chooses it by the size of the vocabulary.
     dropout : share of the features, of the encoder's outputs and of what the decoder says set to zero in training.
     smoothing : share of each symbol to be written that is spread over all symbols in training.
@@ -114,6 +114,10 @@ class Seq2Seq(SequenceNetwork):
         self.__post_init__()
         observed = Observed(x, "x", spelt=True)
         outputs = written(self, y, observed)
+        if outputs.symbols and self.head is not None:
+            raise ValueError(f"head={self.head!r} is a law of numbers, but y holds symbols")
+        if self.smoothing and not outputs.symbols:
+            raise ValueError(f"smoothing={self.smoothing!r} is of symbols, but y holds numbers")
         self._forget()
         self._reader = Reader(observed)
         self._targets = targets_of(outputs, is_text(y), as_head(self.head or Normal()))
