@@ -8,7 +8,7 @@ import numpy as np
 from numba import njit
 
 compiled = njit(cache=True, error_model="numpy")
-# Parts, never called from Python: without the wrappers for that, whose compilation takes as long again.
+# Parts, never called from Python: compiled without the wrappers for that, and anew with what calls them.
 PARTS: dict[str, Any] = {
     "error_model": "numpy",
     "no_cpython_wrapper": True,

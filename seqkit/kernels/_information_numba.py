@@ -27,7 +27,7 @@ INNER: dict[str, Any] = {
     "cache": False,
     "no_cpython_wrapper": True,
     "no_cfunc_wrapper": True,
-}  # parts, never called from Python: the wrappers for that take as long again to compile
+}  # parts, never called from Python: without the wrappers for that
 DIFFUSE_TOLERANCE = 1e-9  # of z'P_inf z relative to its terms, below which a value says nothing new
 SETTLED = 1e-14  # relative change at which a gain counts as converged
 _LOG_2PI = float(np.log(2 * np.pi))

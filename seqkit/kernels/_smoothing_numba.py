@@ -9,7 +9,7 @@ from numba import njit
 
 # Division by zero gives inf, as in NumPy: no checks to compile, and none are needed.
 compiled = njit(cache=True, error_model="numpy")
-# Parts, never called from Python: without the wrappers for that, whose compilation takes as long again.
+# Parts, never called from Python: compiled without the wrappers for that, and anew with what calls them.
 PARTS: dict[str, Any] = {
     "error_model": "numpy",
     "no_cpython_wrapper": True,

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 from numba import njit
 
-# Parts, never called from Python: without the wrappers for that, whose compilation takes as long again.
+# Parts, never called from Python: compiled without the wrappers for that, and anew with what calls them.
 PARTS: dict[str, Any] = {"no_cpython_wrapper": True, "no_cfunc_wrapper": True}
 inner = njit(**PARTS)
 
