@@ -98,6 +98,10 @@ def dictionary(count: int) -> dict[str, list[str]]:
         return words
     table = seqkit.datasets.load("cmudict")
     table = table[(table["variant"] == 1) & table["word"].str.fullmatch("[a-z]{3,9}")]
+    spelt = (
+        table["phones"].str.split().str.len() > 2 * table["word"].str.len()
+    )  # "www", letter by letter
+    table = table[~spelt]
     table = table.iloc[np.sort(rng.permutation(len(table))[:count])]
     return {
         word: re.sub(r"\d", "", phones).split()
