@@ -198,7 +198,7 @@ def slots(options: argparse.Namespace) -> None:
 def wnut(options: argparse.Namespace) -> None:
     data = seqkit.datasets.load("wnut17")
     test = data.dev if options.dev else data.test
-    chunks("WNUT17", tuple(data.train), tuple(test), options, epochs=10, rarity=1.0)
+    chunks("WNUT17", tuple(data.train), tuple(test), options, epochs=25, rarity=1.0)
 
 
 def main() -> None:
