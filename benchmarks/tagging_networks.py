@@ -8,8 +8,8 @@ crf: log-likelihood with its gradient, and the best labellings, of 64 sequences 
 ud: UD English EWT, gold tokens, no vectors from elsewhere; one network learns UPOS and, beside it, XPOS. The hidden
 Markov tagger beside it. slots: SNIPS, F1 of slots (slot-gated BiLSTM of Goo et al. 2018: 88.80); the valid part is the
 test part, and 700 sentences of the training part are held out for `--dev`. wnut: WNUT17, F1 of entities.
-Settings were chosen on the development parts; the test parts were read once. `--keep FOLDER` saves the networks there,
-and `--kept FOLDER` judges saved ones instead of training anew.
+Settings were chosen on the development parts (those of slots beforehand); the test parts were read once.
+`--keep FOLDER` saves the networks there, and `--kept FOLDER` judges saved ones instead of training anew.
 """
 
 from harness import machine, race  # before NumPy: it sets the number of threads
@@ -198,7 +198,7 @@ def slots(options: argparse.Namespace) -> None:
 def wnut(options: argparse.Namespace) -> None:
     data = seqkit.datasets.load("wnut17")
     test = data.dev if options.dev else data.test
-    chunks("WNUT17", tuple(data.train), tuple(test), options, epochs=10, rarity=1.0)
+    chunks("WNUT17", tuple(data.train), tuple(test), options, epochs=25, rarity=1.0)
 
 
 def main() -> None:
