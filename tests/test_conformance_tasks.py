@@ -109,7 +109,8 @@ def test_a_fit_is_its_data_and_seed_alone(case):
 
 
 @pytest.mark.parametrize(
-    "name", ["LSTMClassifier", "SequenceRegressor", "SequenceGenerator", "Seq2Seq", "CTC"]
+    "name",
+    ["BiLSTMTagger", "LSTMClassifier", "SequenceRegressor", "SequenceGenerator", "Seq2Seq", "CTC"],
 )
 def test_a_fit_that_fails_leaves_no_mixture_of_old_and_new(name):
     case = CASES[name]

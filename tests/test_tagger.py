@@ -265,11 +265,17 @@ def test_other_tasks_are_refused(tagger):
         ({"chars": "gru"}, ValueError, "chars must be True"),
         ({"rarity": -1}, ValueError, "rarity must not be negative"),
         ({"vectors": "file"}, ValueError, "need words=True|words=True"),
+        ({"embedding": 0}, ValueError, "embedding must be"),
     ],
 )
 def test_settings_that_mean_nothing_are_refused(options, error, message):
     with pytest.raises(error, match=message):
         seqkit.Tagger(**({"core": nn.MLP(4)} | options)).fit(SENTENCES, TAGS)
+
+
+def test_vectors_of_words_are_refused_for_numbers():
+    with pytest.raises(ValueError, match="vectors= are of words, and x holds numbers"):
+        seqkit.BiLSTMTagger(hidden=3, vectors="none.txt", steps=1).fit([[1.0, 2.0]], [["a", "b"]])
 
 
 @pytest.mark.parametrize(

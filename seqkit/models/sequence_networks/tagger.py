@@ -91,7 +91,7 @@ class NetworkTagger(SequenceNetwork):
         expect(self, "steps", y, given_lengths(data.frame))
         labels = step_labels(data.frame, y)
         others = None if second is None else step_labels(data.frame, second, "second")
-        vars(self).pop("_header", None)
+        self._forget()
         start = self._read(data)
         self._tags, self._second_tags = (
             distinct_labels(labels),
@@ -124,6 +124,8 @@ class NetworkTagger(SequenceNetwork):
             )
         if self.chars not in (True, False, "cnn", "lstm"):
             raise ValueError(f'chars must be True, False, "cnn" or "lstm", got {self.chars!r}')
+        if self.embedding is not None:
+            check_count("embedding", self.embedding, 1)
         if not self.rarity >= 0:
             raise ValueError(f"rarity must not be negative, got {self.rarity!r}")
         if self.vectors is not None and not self.words:
@@ -132,6 +134,10 @@ class NetworkTagger(SequenceNetwork):
     def _read(self, data: Observed) -> Array | None:
         """Learn how `data` is read, and return the given vectors, the first row zero."""
         if not (self.words and data.numbers is None and len(data.symbols) == 1):
+            if self.vectors is not None:
+                raise ValueError(
+                    "vectors= are of words, and x holds numbers or several columns; leave them out"
+                )
             self._reader: Reader | WordReader = Reader(data)
             return None
         known, start = None, None
