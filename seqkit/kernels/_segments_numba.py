@@ -2,24 +2,15 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import numpy as np
 from numba import njit
 
 compiled = njit(cache=True, error_model="numpy")
-# Parts, never called from Python: compiled without the wrappers for that, and anew with what calls them.
-PARTS: dict[str, Any] = {
-    "error_model": "numpy",
-    "no_cpython_wrapper": True,
-    "no_cfunc_wrapper": True,
-}
-inner = njit(**PARTS)
 NEVER = -np.inf
 NEGLIGIBLE = -45.0  # e to this power is lost beside 1, also when there are thousands of it
 
 
-@inner
+@compiled
 def log_sum(x, count):
     """log sum exp of the first `count` elements; -inf for none."""
     top = NEVER
@@ -44,7 +35,7 @@ def largest(x, count):
     return best
 
 
-@inner
+@compiled
 def spans(t, j, log_duration, log_survival, potentials, rows, censored, out, shift, terms):
     """Log weights of all that follows if a segment of state j begins at t: terms[d - 1], d steps.
 
@@ -93,7 +84,7 @@ def backward(log_transition, log_duration, log_survival, potentials, rows, censo
         settle(out[t - 1], shift, t)
 
 
-@inner
+@compiled
 def settle(row, shift, t):
     """Move the largest of a row to 0, and keep by how much."""
     top = NEVER
@@ -137,14 +128,13 @@ def read_best(state, longest, following, states, starts):
     while t < states.shape[0]:
         starts[t] = True
         end = t + longest[t, state]
-        for s in range(t, min(end, len(states))):
-            states[s] = state
+        states[t:end] = state
         t = end
         if t < states.shape[0]:
             state = following[t - 1, state]
 
 
-@inner
+@compiled
 def shares(log_weights, log_transition, i, out):
     """Probabilities of the next state after state i: softmax of what follows, into `out`."""
     size = out.shape[0]
@@ -171,9 +161,7 @@ def downward(log_initial, log_transition, log_duration, log_survival, potentials
     log_z = log_sum(share, size)
     for j in range(size):
         begins[0, j] = np.exp(share[j] - log_z)
-    for t in range(length):
-        for j in range(size):
-            states[t, j] = 0.0
+    states[:] = 0.0
     for t in range(length):
         for j in range(size):
             if begins[t, j] > 0.0:
@@ -203,7 +191,7 @@ def downward(log_initial, log_transition, log_duration, log_survival, potentials
     return log_z
 
 
-@inner
+@compiled
 def pick(log_weights, count, u):
     """A place drawn with these log weights by one uniform number."""
     total = log_sum(log_weights, count)
@@ -232,8 +220,7 @@ def draw(log_initial, log_transition, log_duration, log_survival, potentials, ro
         count = spans(t, state, log_duration, log_survival, potentials, rows, censored, out,
                       shift, terms)  # fmt: skip
         end = t + 1 + pick(terms, count, uniform[t, 1])
-        for s in range(t, min(end, len(states))):
-            states[s] = state
+        states[t:end] = state
         t = end
 
 
