@@ -345,6 +345,11 @@ def test_decode_reads_lines_for_saved_models(call, place, monkeypatch):
     (place / "text.txt").write_text("the cat sleeps\n\n a  dog\n")
     code, out, _ = call("decode text.txt --model tagger.seqkit --out -")
     assert code == 0
+    for option, message in (("--season 4", "--season is for"), ("--plot p.png", "--plot draws")):
+        code, _, err = call(f"decode text.txt --model tagger.seqkit {option}")
+        assert code == 2 and message in err
+    code, _, err = call("decode sales.csv --target units --model tagger.seqkit --plot p.png")
+    assert code == 2 and "has no picture of its states" in err and not (place / "p.png").exists()
     assert out.splitlines() == [
         "line,step,token,tag", "0,0,the,D", "0,1,cat,N", "0,2,sleeps,V", "1,0,a,D", "1,1,dog,N",
     ]  # fmt: skip
@@ -482,6 +487,8 @@ def test_datasets(call):
             "is not a file written by model.save()",
         ),
         ("decode none.txt", "must be a table of numbers"),
+        ("decode sales.csv --target units --letters", "--letters says how lines of text are read"),
+        ("decode none.txt --target units", "are for tables; leave them out for text"),
         ("decode sales.csv --target units --out x.xls", "expected a path ending in .csv"),
         ("datasets nil", "no dataset 'nil'; did you mean 'nile'?"),
     ],

@@ -38,14 +38,13 @@ def run(
     verb = "decode_proba" if proba else "decode"
     _check_verb(fitted, model, verb)
     text = path == "-" or path.lower().endswith(".txt")
+    _check_options(fitted, model, saved, text, letters, columns, season, plot)
     if text:
         if spec is not None:
             raise UsageProblem(
                 f"{model} is learnt from the file itself, which must be a table of numbers; "
                 "for text give a saved model, such as --model tagger.seqkit"
             )
-        if plot:
-            raise UsageProblem("--plot draws hidden states of numbers; leave it out for text")
         lines = _read_lines(path, letters)
         result, x = _decode_lines(fitted, model, verb, lines), None
     else:
@@ -60,7 +59,7 @@ def run(
         result = _flat(found, [c for c in (table.columns.id, table.columns.time or "step") if c])
     files = write_table(result, out)
     if plot:
-        files.append(write_figure(_figure(fitted, model, x, plot), plot))
+        files.append(write_figure(_figure(fitted, x, plot), plot))
     if save:
         files.append(fitted.save(folder_for(save)))
     if as_json:
@@ -97,6 +96,24 @@ def _check_verb(model: Any, name: str, verb: str) -> None:
         f"{name} has nothing hidden to decode{option and ' with probabilities'}; "
         f"models for seqkit decode{option}: {', '.join(having)}, or a file saved from one of yours"
     )
+
+
+def _check_options(
+    fitted: Any, name: str, saved: bool, text: bool, letters: bool, columns: Columns, season: int | None, plot: str
+) -> None:  # fmt: skip
+    """Refuse options that would have no effect, before any work."""
+    if letters and not text:
+        raise UsageProblem("--letters says how lines of text are read; leave it out for a table")
+    if text and columns.given:
+        raise UsageProblem(
+            "--time, --target, --id and --frequency are for tables; leave them out for text"
+        )
+    if saved and season is not None:
+        raise UsageProblem(f"--season is for models that are fitted here, and {name} is fitted")
+    if plot and text:
+        raise UsageProblem("--plot draws hidden states of numbers; leave it out for text")
+    if plot and not (hasattr(fitted, "plot_states") or hasattr(fitted, "smooth")):
+        raise UsageProblem(f"{name} has no picture of its states; leave --plot out")
 
 
 # -- text ----------------------------------------------------------------------------------------
@@ -152,7 +169,7 @@ def _flat(found: pd.Series | pd.DataFrame, keys: list[str]) -> pd.DataFrame:
     return frame.reset_index()
 
 
-def _figure(model: Any, name: str, x: Any, plot: str) -> Any:
+def _figure(model: Any, x: Any, plot: str) -> Any:
     """The hidden states of the first series."""
     import pandas as pd
 
@@ -164,6 +181,4 @@ def _figure(model: Any, name: str, x: Any, plot: str) -> Any:
             note(f"{plot} shows {keys[0]!r}, the first of {len(keys)} series")
     if hasattr(model, "plot_states"):
         return model.plot_states(x, **options)
-    if hasattr(model, "smooth"):
-        return model.smooth(x).plot(**options)
-    raise UsageProblem(f"{name} has no picture of its states; leave --plot out")
+    return model.smooth(x).plot(**options)

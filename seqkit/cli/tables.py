@@ -73,10 +73,8 @@ def read_frame(path: str) -> pd.DataFrame:
     if frame.empty:
         raise UsageProblem(f"{path} has no rows; expected a header and a row per time step")
     names = [str(column).strip() for column in frame.columns]
-    if (
-        names[0] == "Unnamed: 0" and "index" not in names
-    ):  # as pandas writes an index without a name
-        names[0] = "index"
+    if names[0] == "Unnamed: 0" and "index" not in names:
+        names[0] = "index"  # pandas writes an index without a name so
     frame.columns = names
     return frame
 
